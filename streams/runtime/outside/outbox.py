@@ -224,7 +224,7 @@ class Outbox:
         may while the handler is far behind with the answers of this destination.
         """
         partition = self.partition
-        if not self.has_caught_up or partition.parked or partition.has_left:
+        if not self.has_caught_up or partition.is_waiting or partition.has_left:
             return False
         unfolded = self._unfolded.get(destination, [])
         while unfolded and unfolded[0] < partition.committed_offset:

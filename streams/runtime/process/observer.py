@@ -183,12 +183,12 @@ class Observer:
         message = "%s: %s offset %d: %s"
         self.log.warning(message, what, place, record.offset, letter.detail, extra=about(record))
 
-    def parked(self, place: str, why: str) -> None:
+    def waits(self, place: str, why: str) -> None:
         """A running partition waits for a schema, or for newer code."""
         self._set_aside(place, "schema", why, 0.0)
         self.log.error("%s is set aside: %s", place, why)
 
-    def unparked(self, place: str) -> None:
+    def runs_again(self, place: str) -> None:
         self._aside.pop(place, None)
         self._count_aside()
         self.log.warning("%s runs again", place)
@@ -218,7 +218,7 @@ class Observer:
             self._aside[place] = replace(aside, next_try_s=0.0)
             self._unproven.add(place)
         else:
-            self.unparked(place)
+            self.runs_again(place)
 
     def reads(self, places: Iterable[Place]) -> None:
         """The fetches of these running partitions were answered without an error."""
@@ -226,7 +226,7 @@ class Observer:
             return
         for place in self._unproven & {f"{topic}-{partition}" for topic, partition in places}:
             self._unproven.discard(place)
-            self.unparked(place)
+            self.runs_again(place)
 
     def _set_aside(self, place: str, reason: Reason, why: str, next_try_s: float) -> Aside:
         known = self._aside.get(place)

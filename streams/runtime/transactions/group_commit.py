@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from serdes.registry.known_ids import SchemaIdsError
 from streams.batch import NewerProducer, Record, UnknownSchema
 from streams.runtime.outside.projecting import project
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
@@ -28,9 +27,9 @@ from streams.runtime.transactions.carrying import fill, write_stores
 from streams.runtime.transactions.dead_letters import DeadLetterLimits
 from streams.runtime.transactions.input_partition import Decided, InputPartition
 from streams.runtime.transactions.retelling import tell_oldest_again
-from streams.runtime.transactions.schema_questions import SchemaQuestions
 from streams.runtime.transactions.tracing import Traced, tell_committed, traced_in
 from streams.runtime.transactions.transaction import Transaction, TransactionalProducers
+from streams.runtime.transactions.waiting import Waiting
 from streams.runtime.worker_parts import WorkerParts
 
 InputPartitions = Mapping[tuple[str, int], InputPartition]
@@ -73,12 +72,10 @@ class GroupCommit:
         self._intents = parts.intents
         self._journal = parts.journal
         self._watchdog = parts.watchdog
-        self._ask_registry = parts.ask_registry
         self._fetch_from = parts.fetch_from
         # By topic and partition, and kept when a partition leaves: once it is taken in again, its
         # dead letters are counted on.
         self._limits: dict[tuple[str, int], DeadLetterLimits] = {}
-        self._schemas: dict[tuple[str, int], SchemaQuestions] = {}
         self.partitions: InputPartitions = MappingProxyType({})
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -87,7 +84,7 @@ class GroupCommit:
         self._is_held = False
         self._took_at = 0.0
         self._task: asyncio.Task[None] | None = None
-        self._asking: set[asyncio.Task[None]] = set()
+        self._waiting = Waiting(parts, self._wake.set)
         producers.went_back = self._went_back
         for partition in partitions:
             self.join(partition)
@@ -95,7 +92,7 @@ class GroupCommit:
     def join(self, partition: InputPartition) -> None:
         """Take a partition up, also while others run."""
         where = partition.topic, partition.number
-        partition.schemas = self._schemas.setdefault(where, partition.schemas)
+        self._waiting.join(partition)
         self.partitions = MappingProxyType({**self.partitions, where: partition})
         changelog = partition.route.changelog, partition.number
         self._producers.ends[changelog] = partition.state.store.changelog_offset
@@ -122,8 +119,7 @@ class GroupCommit:
     async def stop(self) -> None:
         """Finish the transaction in flight; buffered records are left to the next owner."""
         self.stop_intake()
-        for asking in self._asking:
-            asking.cancel()
+        self._waiting.stop()
         if self._task is None:
             return
         limit_s = self._settings.transaction_timeout_ms / 1000
@@ -161,11 +157,14 @@ class GroupCommit:
         await self._room.wait()
 
     def _buffered_bytes(self) -> int:
-        # A parked partition may wait for long: its records must not take the others' room.
-        return sum([one.buffered_bytes for one in self.partitions.values() if not one.parked])
+        return sum([one.buffered_bytes for one in self._going_on()])
 
     def _buffered_records(self) -> int:
-        return sum([one.buffered_records for one in self.partitions.values() if not one.parked])
+        return sum([one.buffered_records for one in self._going_on()])
+
+    def _going_on(self) -> list[InputPartition]:
+        """Return the partitions that do not wait: who waits must not take the others' room."""
+        return [one for one in self.partitions.values() if not one.is_waiting]
 
     async def _run(self) -> None:
         committing: asyncio.Task[None] | None = None
@@ -289,7 +288,7 @@ class GroupCommit:
         # The fullest partition goes first, so that none waits behind the others for ever.
         for partition in sorted(self.partitions.values(), key=lambda one: -one.buffered_records):
             records = partition.take(room)
-            if records or (partition.retelling.is_wanted and not partition.parked):
+            if records or (partition.retelling.is_wanted and not partition.is_waiting):
                 taken.append((partition, records))
                 room -= len(records)
         self._make_room()
@@ -319,10 +318,10 @@ class GroupCommit:
                     self._count_dead_letters(partition, records, one)
                     fill(transaction, one)
             except UnknownSchema as unknown:
-                self._park(partition, records, unknown)
+                self._waiting.wait_for_schema(partition, records, unknown)
                 continue
             except NewerProducer as newer:
-                self._set_aside(partition, records, str(newer))
+                self._waiting.wait(partition, records, str(newer))
                 continue
             except (PartitionTrouble, *STORE_ERRORS) as error:
                 # None of these errors is a record's fault.
@@ -446,33 +445,3 @@ class GroupCommit:
                 self._observer.given_up(one.partition.place, letter)
         records = sum([one.records for one in decided])
         self._observer.committed(records, decisions, commit_s, store_s)
-
-    def _set_aside(self, partition: InputPartition, records: Sequence[Record], why: str) -> None:
-        """Put a partition's records back and fetch no more for it; the others go on."""
-        partition.put_back(records)
-        partition.parked = True
-        self._fetch_from(partition, False)
-        self._observer.parked(partition.place, why)
-
-    def _park(
-        self, partition: InputPartition, records: Sequence[Record], unknown: UnknownSchema
-    ) -> None:
-        """Set a partition aside while the registry is asked for schema ids that it lacks."""
-        self._set_aside(partition, records, f"asking the registry for {unknown}")
-        task = asyncio.create_task(self._ask(partition, unknown.schema_ids))
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
-
-    async def _ask(self, partition: InputPartition, schema_ids: frozenset[int]) -> None:
-        try:
-            await partition.schemas.ask(schema_ids, self._ask_registry)
-        except SchemaIdsError as error:
-            end_process(f"schema ids: {type(error).__name__}: {error}")
-        except Exception as error:  # noqa: BLE001  (whatever it is, the process ends)
-            end_process(f"unexpected {error!r}", error)
-        if partition.has_left:
-            return
-        partition.parked = False
-        self._fetch_from(partition, True)
-        self._observer.unparked(partition.place)
-        self._wake.set()

@@ -45,7 +45,7 @@ class InputPartition:
     partitions:       number of partitions of the topic.
     next_offset:      of the next record that is expected from the log.
     committed_offset: of the next record that is not decided and committed yet.
-    parked:           no records are taken for now, for want of a schema or of newer code.
+    is_waiting:       no records are taken for now, for want of a schema or of newer code.
     has_left:         no records are taken any more, because the partition is in trouble.
     has_lost_writes:  the store lacks a batch that was committed; the changelog has it.
     end_offset:       at which the partition's log ended when it was taken over.
@@ -86,7 +86,7 @@ class InputPartition:
         self.behind_ms = 0
         self.buffered_bytes = 0
         self.buffered_records = 0
-        self.parked = False
+        self.is_waiting = False
         self.has_left = False
         self.has_lost_writes = False
         self.schemas = SchemaQuestions(time.monotonic)
@@ -155,8 +155,8 @@ class InputPartition:
         self._read_to = offset
 
     def take(self, limit: int) -> Sequence[Record]:
-        """Return up to `limit` buffered records, oldest first; none while parked."""
-        if self.parked or self.has_left or not self._buffer or limit <= 0:
+        """Return up to `limit` buffered records, oldest first; none while it waits."""
+        if self.is_waiting or self.has_left or not self._buffer or limit <= 0:
             return ()
         if self.overdue_ms():
             # Each of these records may cause many overdue changes, so the batch is kept short.
@@ -179,7 +179,7 @@ class InputPartition:
 
     def overdue_ms(self) -> int:
         """Return the log time of the next record where keys have been due for long, else 0."""
-        if self.parked or self.has_left or not self._buffer:
+        if self.is_waiting or self.has_left or not self._buffer:
             return 0
         now_ms = max(self.log_time_ms, self._buffer[0][0].timestamp)
         return now_ms if self.state.next_due_ms < now_ms - _OVERDUE_MS else 0

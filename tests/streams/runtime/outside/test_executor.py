@@ -201,12 +201,12 @@ def test_a_partition_that_has_left_or_waits_performs_nothing(tmp_path: Path) -> 
         # A partition that waits for a schema performs nothing until it goes on.
         worker.append(1, b"call later bank 500")
         await until(lambda: worker.partition(1).committed_offset == 3)
-        worker.partition(1).parked = True
+        worker.partition(1).is_waiting = True
         worker.later(1_000)
         worker.call("third", partition=2)
         await until(lambda: len(worker.applied) == 2)
         assert worker.bank.calls["key-later"] == 0
-        worker.partition(1).parked = False
+        worker.partition(1).is_waiting = False
         await until(lambda: worker.bank.calls["key-later"] == 1)
 
     with_worker(tmp_path, talk, count=3)
@@ -358,7 +358,7 @@ def test_an_answer_in_the_log_is_met_before_anybody_calls_again(tmp_path: Path) 
         worker.call("one")
         await until(lambda: worker.bank.under_way == 1)
         # It is answered, and nobody folds that any more.
-        worker.partition(0).parked = True
+        worker.partition(0).is_waiting = True
         worker.bank.goes.set()
         await until(lambda: worker.answers("ANSWERED") == 1)
         await worker.lose()

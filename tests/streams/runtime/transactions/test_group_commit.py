@@ -261,7 +261,7 @@ def test_63_a_database_in_trouble_sets_those_aside_who_write_there_and_passes_no
 def test_a_partition_that_needs_a_schema_waits_and_the_others_go_on(tmp_path: Path) -> None:
     async def talk(bench: Bench) -> None:
         bench.fetch(p0=[b"schema 7", b"a"])
-        await until(lambda: bench.partitions[0].parked)
+        await until(lambda: bench.partitions[0].is_waiting)
         assert bench.consumer.paused == {"in-0"}
         bench.fetch(p1=[b"b"])
         await bench.committed(p1=1)
@@ -277,7 +277,7 @@ def test_a_partition_that_needs_newer_code_waits_with_what_it_has(tmp_path: Path
     async def talk(bench: Bench) -> None:
         bench.fetch(p0=[NEWER], p1=[b"a"])
         await bench.committed(p1=1)
-        assert bench.partitions[0].parked
+        assert bench.partitions[0].is_waiting
         assert bench.partitions[0].buffered_records == 1
         assert bench.left == {}
         assert "a type of tomorrow" in bench.parts.observer.ready()[1]
@@ -297,7 +297,7 @@ def test_fetching_waits_for_room_and_what_waits_for_a_schema_takes_none(tmp_path
         bench.producers.goes.set()
         await waiting
         bench.fetch(p1=[b"schema 7", b"x" * 2_000])
-        await until(lambda: bench.partitions[1].parked)
+        await until(lambda: bench.partitions[1].is_waiting)
         await bench.commit.has_room()
 
     on_a_bench(tmp_path, talk, buffer_bytes=1_000)

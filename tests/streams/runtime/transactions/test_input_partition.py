@@ -162,9 +162,9 @@ def test_what_was_put_back_comes_first_again(partition: InputPartition) -> None:
     taken = partition.take(4)
     partition.put_back(taken)
     assert partition.buffered_records == 10
-    partition.parked = True
+    partition.is_waiting = True
     assert partition.take(10) == ()
-    partition.parked = False
+    partition.is_waiting = False
     assert offsets(partition.take(10)) == list(range(100, 110))
 
 
@@ -198,7 +198,7 @@ def test_batches_are_short_while_what_was_due_for_long_has_piled_up(
     partition.state.put(b"hold", b"held", 999)
     assert partition.overdue_ms() == 6_000
     assert len(partition.take(80)) == 50
-    partition.parked = True
+    partition.is_waiting = True
     assert partition.overdue_ms() == 0
 
 
