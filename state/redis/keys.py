@@ -37,6 +37,21 @@ _WAITING: Final = PREFIX + "waiting:"
 _PARTS_OF_ROOM: Final = ("room", "line", "seen", "active", "turns", "last", "log", "unsaid")
 _PROMOTION_ID: Final = re.compile(r"[0-9a-z-]{1,96}")
 
+QUEUE_EVENTS: Final = PREFIX + "queue-events"
+"""Events that have items in the booking queue, by the Unix ms of the last one."""
+
+_QUEUE: Final = PREFIX + "queue:"
+_PARTS_OF_QUEUE: Final = (
+    "line",
+    "later",
+    "taken",
+    "timeouts",
+    "leases",
+    "dead",
+    "counts",
+    "item:",
+)
+
 ALL_LOCKS: Final = _LOCK + "*"
 ALL_FENCES: Final = PREFIX + "fence:*"
 """Patterns for SCAN."""
@@ -126,6 +141,14 @@ def promotion(event_id: int, promotion_id: str) -> str:
     if _PROMOTION_ID.fullmatch(promotion_id) is None:
         raise ValueError(f"no id of a promotion: {promotion_id!r}")
     return f"{_WAITING}{{{event_id}}}:promotion:{promotion_id}"
+
+
+def booking_queue(event_id: int) -> tuple[str, ...]:
+    """Return all keys of an event's booking queue, as `lua/queue.lua` names them.
+
+    The last one is what the key of an item begins with; the item's id follows.
+    """
+    return tuple(f"{_QUEUE}{{{event_id}}}:{part}" for part in _PARTS_OF_QUEUE)
 
 
 def waits_in(user_id: str) -> str:

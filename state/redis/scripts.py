@@ -31,7 +31,9 @@ class Script:
         # Redis names scripts by SHA-1; nothing is secured by it.
         self._sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
-    async def run(self, ask: Ask, keys: Sequence[str | bytes], values: Sequence[str | int]) -> Any:
+    async def run(
+        self, ask: Ask, keys: Sequence[str | bytes], values: Sequence[str | int | bytes]
+    ) -> Any:
         """Run it and return its answer; raises as `ask`."""
         try:
             return await ask("EVALSHA", self._sha, len(keys), *keys, *values)

@@ -11,8 +11,10 @@ from support.redis.key_table import PAGE, documented, rows_met
 from support.redis.locking import TTL_MS, redis_at
 
 from infra.paths import ROOT
+from state.domain.booking_queue.statuses import DeadReason
 from state.domain.waiting.admission import RoomState
 from state.redis import keys
+from state.redis.booking_queue.queue import RedisBookingQueue
 from state.redis.idempotency import IdempotencyKeys
 from state.redis.lease import Lease
 from state.redis.pre_lock import HoldOfSeats, PreLocks
@@ -35,6 +37,7 @@ async def write_all(url: str) -> None:
     async with redis_at(url) as client:
         assert await Lease(SeatLock(client.execute_command), "a-test", TTL_MS).hold()
         await have_somebody_wait(client)
+        await have_items_of_each_kind(client)
     for part in (limits, idempotency, pre_locks):
         await part.close()
 
@@ -49,6 +52,18 @@ async def have_somebody_wait(client: Redis) -> None:
     await client.set(keys.waits_in("ann"), 9_000_003, px=60_000)
     cycle = await tasks.begin([9_000_003, 9_000_004])
     assert await tasks.take(cycle) == 9_000_003
+
+
+async def have_items_of_each_kind(client: Redis) -> None:
+    """Have items that wait, wait for another attempt, are worked on, and are dead."""
+    queue = RedisBookingQueue(client.execute_command)
+    for user in ("ann", "ben", "cy", "dan"):
+        await queue.enqueue(9_000_005, user, "k", b"{}")
+    for is_final in (False, True):
+        taken = await queue.take(9_000_005)
+        assert taken is not None
+        await queue.fail(taken, DeadReason.UNKNOWN, is_final=is_final)
+    assert await queue.take(9_000_005) is not None
 
 
 async def found_at(client: Redis) -> dict[str, str]:
