@@ -41,10 +41,10 @@ from streams.route import RoleTopics, Route
 from streams.settings import FIGURES, Figures
 from streams.working.answers import Seal
 from streams.working.events import Identify, by_content
-from streams.working.fold import Work
 from streams.working.inbox import Event
 from streams.working.route import work_route
 from streams.working.task import Failed, Task
+from streams.working.work import Work
 
 ROLE: Final = "allocate_purchases"
 SERVICE: Final = "allocation"

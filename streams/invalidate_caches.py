@@ -20,10 +20,10 @@ from streams.route import RoleTopics, Route
 from streams.settings import FIGURES, Figures
 from streams.working.answers import Seal
 from streams.working.events import by_record
-from streams.working.fold import Work, no_answer
 from streams.working.inbox import Event
 from streams.working.route import work_route
 from streams.working.task import Failed, Task
+from streams.working.work import Work, no_answer
 
 ROLE: Final = "invalidate_caches"
 CACHES: Final = "caches"

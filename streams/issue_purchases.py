@@ -33,10 +33,10 @@ from streams.placing import misplaced
 from streams.route import RoleTopics, Route
 from streams.settings import FIGURES, Figures
 from streams.working.events import Identify, by_content
-from streams.working.fold import Work, no_answer
 from streams.working.inbox import Event
 from streams.working.route import work_route
 from streams.working.task import Failed, Hopeless, Task
+from streams.working.work import Work, no_answer
 
 ROLE: Final = "issue_purchases"
 PURCHASE_FULL: Final = "PURCHASE_FULL"

@@ -8,9 +8,9 @@ from streams.intents import Intent
 from streams.route import Route
 from streams.runtime.app import BatchApp
 from streams.settings import Settings
-from streams.working.fold import Work
 from streams.working.route import work_route
 from streams.working.task import Failed, Task
+from streams.working.work import Work
 
 
 def allocate(task: Task) -> None:

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from infra.process.record_ids import followed
@@ -32,10 +31,9 @@ from streams.intents import (
     open_intent,
     settle_intent,
 )
-from streams.patience import WAKE_AGAIN_MS, Patience
-from streams.settings import INBOX_RETENTION_MS
-from streams.working.answers import OURS, ROLE, Said, Seal
-from streams.working.events import Identify, by_headers, known
+from streams.working import lines
+from streams.working.answers import OURS, Said
+from streams.working.events import known
 from streams.working.inbox import Event, Inbox
 from streams.working.kept import (
     ATTEMPTS_EXHAUSTED,
@@ -51,6 +49,7 @@ from streams.working.kept import (
     waiting_key,
 )
 from streams.working.task import Task, run
+from streams.working.work import Work
 
 ALONE: Final = b"\xfca"
 """Store key of the time, Unix ms, until which each record leads to one attempt at most."""
@@ -60,50 +59,6 @@ _READ: Final = "waiting records read"
 _UNSURVIVED: Final = "no worker survived it"
 _LONGER_UNSURVIVED: Final = 28
 """So many times longer a timer pauses whose attempts end workers: a week, by default."""
-
-_PATIENCE: Final = Patience()
-
-
-def no_answer(task: Task, payload: bytes) -> None:
-    """Take an answer in, of a worker that wants nothing more than to be answered."""
-
-
-def nothing_due(task: Task) -> None:
-    """Do nothing, of a worker that sets no timers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What one role does for each event of its topic.
-
-    begin:        the attempt: puts, emits, calls, or raises; pure, as a handler is.
-    answered:     takes in what a destination answered, in the same way.
-    patience:     how often, and when again.
-    retention_ms: how long the inbox remembers an event, by the log's time.
-    is_critical:  whether what fails for good is a dead letter; else it is only logged.
-    call_ms:      how long a call may take.
-    seal:         what its workers sign answers with; None where whoever may write events is
-                  believed about them.
-    woken:        the attempt when a timer is due that another attempt has set; it calls nobody.
-    again_ms:     how long a timer pauses after its last attempt has failed.
-    """
-
-    role: str
-    source: str
-    begin: Callable[[Task], None]
-    answered: Callable[[Task, bytes], None] = no_answer
-    patience: Patience = _PATIENCE
-    retention_ms: int = INBOX_RETENTION_MS
-    is_critical: bool = True
-    identify: Identify = by_headers
-    call_ms: int = 30_000
-    seal: Seal | None = None
-    woken: Callable[[Task], None] = nothing_due
-    again_ms: int = WAKE_AGAIN_MS
-
-    def __post_init__(self) -> None:
-        if ROLE.fullmatch(self.role) is None:
-            raise ValueError(f"{self.role!r} is no role: letters, digits, dot, dash, underscore")
 
 
 class WorkFold(Fold):
@@ -169,7 +124,7 @@ class WorkFold(Fold):
         elif len(waiting) >= LINE_MAX:
             self._bury(kept, LINE_FULL, f"{LINE_MAX} records of its key wait already")
         elif self._may_wait(kept):
-            self._keep(kept)
+            lines.keep(self.state, kept)
             self.count("WAITS")
 
     def take_answer(self, said: Said) -> None:
@@ -267,7 +222,7 @@ class WorkFold(Fold):
             self._done(kept, task)
         elif self._may_wait(kept):
             self._write(task, kept)
-            self._keep(kept)
+            lines.keep(self.state, kept)
             open_intent(self.state, self._intent(kept, task))
             self.count("CALLS")
 
@@ -334,12 +289,12 @@ class WorkFold(Fold):
         if intent is not None and answer is not None:
             self._call_again(kept, intent, answer, max(pause_ms, answer.wait_ms))
         elif self._may_wait(kept):
-            self._keep(kept, self.log_time_ms + pause_ms)
+            lines.keep(self.state, kept, self.log_time_ms + pause_ms)
 
     def _call_again(self, kept: Kept, intent: Intent, answer: Answer, pause_ms: int) -> None:
         due_ms = self.log_time_ms + pause_ms
         open_intent(self.state, intent.again(due_ms, may_have_run=answer.may_have_run))
-        self._keep(kept)
+        lines.keep(self.state, kept)
 
     def _done(self, kept: Kept, task: Task) -> None:
         self._write(task, kept)
@@ -378,25 +333,11 @@ class WorkFold(Fold):
         self._leave_line(kept)
         return False
 
-    def _keep(self, kept: Kept, due_ms: int = 0) -> None:
-        offsets = offsets_of(self.state.get(kept.line))
-        if kept.offset not in offsets:
-            self.state.put(kept.line, line_of([*offsets, kept.offset]))
-        self.state.put(kept.waiting, kept.stored(), due_ms)
-
     def _leave_line(self, kept: Kept) -> None:
         """Let the next of its key have its turn."""
-        offsets = offsets_of(self.state.get(kept.line))
-        if kept.offset not in offsets:
-            return
-        offsets.remove(kept.offset)
-        self.state.delete(kept.waiting)
-        if offsets:
-            self.state.put(kept.line, line_of(offsets))
-            line, _, _ = kept.place.partition(":")
-            self.ready.append(waiting_key(line, offsets[0]))
-        else:
-            self.state.delete(kept.line)
+        following = lines.leave(self.state, kept)
+        if following is not None:
+            self.ready.append(following)
 
     def _task(self, kept: Kept) -> Task:
         source = f"{self.batch.topic}:{self.batch.partition}"
@@ -415,38 +356,35 @@ class WorkFold(Fold):
 
     def _set(self, kept: Kept, due_ms: int | None) -> None:
         """Set a timer, or put it out; whatever it was set to before."""
-        line, before = kept.line.removeprefix(LINE).decode(), self.state.get(kept.line)
-        for offset in offsets_of(before):
-            self.state.delete(waiting_key(line, offset))
-        if due_ms is None:
-            if before is not None:
-                self.state.delete(kept.line)
-        else:
+        was_set = lines.empty(self.state, kept.line)
+        if due_ms is not None:
             self.state.put(kept.line, line_of([kept.offset]))
             self.put(kept.waiting, kept.stored(), due_ms)
+        elif was_set:
+            self.state.delete(kept.line)
 
     def _set_anew(self, kept: Kept) -> None:
         """Set a timer whose attempts have all failed, and note whose event wakes it sooner."""
         times = _LONGER_UNSURVIVED if kept.last == _UNSURVIVED else 1
         due_ms = self.log_time_ms + self.work.again_ms * times
         self._set(fresh(kept, kept.timer, due_ms), due_ms)
-        lines = {*self.inbox.noted(kept.event).split(), kept.line.removeprefix(LINE)}
-        self.inbox.note(kept.event, b" ".join(sorted(lines)), self.log_time_ms)
+        names = {*self.inbox.noted(kept.event).split(), kept.line.removeprefix(LINE)}
+        self.inbox.note(kept.event, b" ".join(sorted(names)), self.log_time_ms)
 
     def _wakes_again(self, event: Event) -> bool:
         """Have timers due whose dead letter this event is, as it was sent again."""
-        lines = self.inbox.noted(event).split()
-        for line in lines:
-            for offset in offsets_of(self.state.get(LINE + line)):
-                key = waiting_key(line.decode(), offset)
+        names = self.inbox.noted(event).split()
+        for name in names:
+            for offset in offsets_of(self.state.get(LINE + name)):
+                key = waiting_key(name.decode(), offset)
                 stored = self.state.get(key)
                 assert stored is not None, f"{key!r} waits and is not there"
                 # Another event may have set it since.
                 if Kept.of_stored(stored).event.id == event.id:
                     self.put(key, stored, max(1, self.log_time_ms))
-        if lines:
+        if names:
             self.inbox.note(event, b"", self.log_time_ms)
-        return bool(lines)
+        return bool(names)
 
     def _intent(self, kept: Kept, task: Task) -> Intent:
         assert task.asked is not None

@@ -15,10 +15,11 @@ from streams.intents import Performer
 from streams.route import Route
 from streams.working.answers import ANSWER_KEY, TICK, TICK_KEY, Said, clock_of, said_in, tell
 from streams.working.events import known
-from streams.working.fold import Work, WorkFold
+from streams.working.fold import WorkFold
 from streams.working.inbox import Event
 from streams.working.kept import LINE, WAITING, Kept, offsets_of
 from streams.working.task import FIRST_OF_OURS
+from streams.working.work import Work
 
 PROGRESS: Final = WorkFold.progress_key
 KEYS_OF_OURS: Final = bytes([FIRST_OF_OURS])

@@ -23,9 +23,9 @@ from streams.batch import Batch, Effects, State, UnknownSchema
 from streams.driver import PipedRecord, TopologyDriver
 from streams.issue_purchases import PURCHASE_FULL, route
 from streams.route import Route
-from streams.working.fold import Work
 from streams.working.route import handler
 from streams.working.task import Failed, Task
+from streams.working.work import Work
 from topology import ISSUING
 
 # What the payments role may say of few orders of few buyers: each turn confirms or revokes, and

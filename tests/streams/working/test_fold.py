@@ -12,10 +12,10 @@ from support.workers.postings import DONE, PATIENCE, SOURCE, Office, headers
 
 from streams.driver import TopologyDriver
 from streams.intents import Answer, Result
-from streams.working.fold import Work
 from streams.working.kept import LINE_MAX
 from streams.working.route import work_route
 from streams.working.task import Task
+from streams.working.work import Work
 
 FAILED = Answer(result=Result.FAILED, detail="no")
 

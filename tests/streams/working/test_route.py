@@ -16,8 +16,9 @@ from streams.driver import PipedRecord, TopologyDriver
 from streams.gateways.webhooks import Secrets
 from streams.intents import Answer, Result, intent_of
 from streams.working.answers import BAD_ANSWER, tell
-from streams.working.fold import Work, WorkFold
+from streams.working.fold import WorkFold
 from streams.working.kept import LINE, WAITING
+from streams.working.work import Work
 
 
 def test_a_role_is_a_word() -> None:

@@ -12,10 +12,10 @@ from streams.batch import Batch
 from streams.driver import PipedRecord, TopologyDriver
 from streams.patience import WAKE_AGAIN_MS
 from streams.working.answers import TICK_KEY
-from streams.working.fold import Work
 from streams.working.kept import KEPT_BYTES_MAX, WAITING
 from streams.working.route import work_route
 from streams.working.task import Failed, Task
+from streams.working.work import Work
 
 MINUTE_MS = 60_000
 

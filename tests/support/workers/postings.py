@@ -8,9 +8,9 @@ from streams.driver import TopologyDriver
 from streams.intents import Answer, Intent, Result
 from streams.patience import Patience
 from streams.route import Route
-from streams.working.fold import Work
 from streams.working.route import work_route
 from streams.working.task import Failed, Hopeless, Task
+from streams.working.work import Work
 
 SOURCE, DONE = "orders", "posted"
 PATIENCE = Patience(3, 1_000, 30_000)
