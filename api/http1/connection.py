@@ -13,7 +13,6 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, cast
-from urllib.parse import unquote
 
 import httptools
 
@@ -26,7 +25,8 @@ from api.http1.framing import (
     head_too_large,
     line_too_long,
     malformed,
-    path_of,
+    scope_of,
+    too_slow,
     transfer_problem,
 )
 from api.web.logs import CORRELATION_HEADER, TRACEPARENT_HEADER, log
@@ -38,19 +38,19 @@ LINE_BYTES_MAX: Final = 60_000
 """Of the first line. Targets above 8 kB are refused by the application."""
 
 AT_ONCE: Final = 16
-"""So many requests of one connection are answered before other connections have their turn."""
+"""Requests of one connection that are answered before other connections have their turn."""
 
 KNOWN_MAX: Final = 1_024
 KNOWN_BYTES_MAX: Final = 2_048
 """Heads of look-ups that are kept, and how large they may be: who asks again sends the same."""
 
 HALF_CLOSED_S: Final = 15
-"""So long after its sending half a client is taken to listen: longer than any wait by default.
-Who only closed that half and who is gone altogether look the same until something is sent."""
+"""For so long a client that has closed its sending half is believed to listen: longer than any
+wait by default. A client that is gone altogether looks the same until something is sent to it."""
 
 LINGER_S: Final = 5
-"""So long what a client still sends is read and thrown away after its last answer: a connection
-closed with bytes unread is reset, and the answer lost with it."""
+"""For so long after its last answer we read what a client still sends, and throw it away. A
+connection that is closed with bytes unread is reset, and the answer is lost with it."""
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Quick = Callable[[Scope], Ask | None]
@@ -61,7 +61,6 @@ _VERSIONS: Final = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 # No protocol is offered to change to; the parser would take what follows for that protocol's.
 _UPGRADE: Final = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
-_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 # All that counts of a head which is refused: whom the answer is for.
 _WHO_ASKS: Final = frozenset({CORRELATION_HEADER, TRACEPARENT_HEADER, b"origin"})
 
@@ -132,14 +131,15 @@ class Connection(asyncio.Protocol):
         # whose length was told is not; None for chunks; whether another may follow.
         self._has_all = self._keeps = False
         self._left: int | None = None
-        # A head has begun and is not here whole; what follows waits for its turn; the last answer
-        # was given.
+        # In this order: a head has begun and is not here whole; what follows waits for its turn;
+        # the last answer was given.
         self._is_in_head = self._is_put_off = self._is_over = False
         self._since = service.tick
-        # What was written and has not gone out, at the last tick; since when it has not shrunk.
+        # At the last tick: bytes that were written and have not gone out; since when these have
+        # not become fewer.
         self._unsent = 0
         self._taken_since = service.tick
-        # So much of what is here was searched for the end of a head.
+        # Bytes of the buffer that were searched for the end of a head.
         self._seen = 0
 
     # --- what the transport tells --------------------------------------------------------------
@@ -150,7 +150,7 @@ class Connection(asyncio.Protocol):
         self._server = tuple(transport.get_extra_info("sockname") or ())[:2] or None
         self._parser = httptools.HttpRequestParser(self)
         if not self._service.opened(self):
-            # Not waited for: whoever floods us with connections would keep each for a while.
+            # We do not wait for the client to close: whoever floods us would keep each connection.
             self._half_closed_since = self._since
             self._refuse(
                 Problem.of(
@@ -191,7 +191,7 @@ class Connection(asyncio.Protocol):
         self._service.closed(self)
         if self._exchange is not None:
             self._exchange.break_off()
-        # It refers to us: nothing is left to the garbage collector.
+        # The parser refers to us: without it nothing is left to the garbage collector.
         del self._parser
 
     # --- what the parser tells -----------------------------------------------------------------
@@ -202,7 +202,7 @@ class Connection(asyncio.Protocol):
             self._headers.append((name.lower(), value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        # Behind the message it no longer knows.
+        # Asked now, because behind the message the parser no longer knows.
         self._keeps = self._parser.should_keep_alive()
 
     def on_body(self, body: bytes) -> None:
@@ -342,25 +342,7 @@ class Connection(asyncio.Protocol):
             known[head] = ask
 
     def _scope(self, method: bytes, target: bytes, version: str, headers: list[Header]) -> Scope:
-        path, _, query = target.partition(b"?")
-        if path[:1] != b"/":
-            path = path_of(method, path)
-        text = path.decode("latin-1")
-        return {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": version,
-            "server": self._server,
-            "client": self._client,
-            "scheme": "http",
-            "method": method.decode("latin-1"),
-            "root_path": "",
-            "path": unquote(text) if "%" in text else text,
-            "raw_path": path,
-            "query_string": query,
-            "headers": headers,
-            "state": {},
-        }
+        return scope_of(method, target, version, headers, (self._client, self._server))
 
     def _has_answered(self, ask: Ask) -> bool:
         """Answer at once; False where that cannot be."""
@@ -503,7 +485,7 @@ class Connection(asyncio.Protocol):
             self._taken_since = tick
         self._unsent = unsent
         is_paused = self._wire.is_paused
-        # Where nothing more is written, or nothing may be, what waits can only shrink.
+        # Where nothing more is written, or may be, the bytes that wait can only become fewer.
         if (is_paused or (unsent and self._is_over)) and (
             tick - self._taken_since > self._service.idle_s
         ):
@@ -520,7 +502,7 @@ class Connection(asyncio.Protocol):
                 self.abort()
         elif self._is_in_head:
             if tick - self._since > self._service.head_s:
-                self._refuse(_too_slow(self._service.head_s))
+                self._refuse(too_slow(self._service.head_s))
         elif tick - self._since > self._service.idle_s and not is_paused:
             self.close()
 
@@ -538,8 +520,3 @@ def _unreadable(error: Exception, headers: list[Header]) -> Problem:
         "Send a head that can be read in one way: lines that end with CR LF and are not folded,"
         " names without spaces, and the end of the body once."
     )
-
-
-def _too_slow(head_s: int) -> Problem:
-    detail = f"Send the whole head within {head_s} s."
-    return Problem.of(ApiReason.HEAD_TOO_SLOW, detail, headers=(CLOSE,))

@@ -8,7 +8,8 @@ coding that is not ours, a host that is none.
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
+from urllib.parse import unquote
 
 from api.web.problems import Header, Problem
 from api.web.requests import Scope
@@ -33,6 +34,11 @@ CLOSE: Final[Header] = ("Connection", "close")
 HEAD_BYTES_MAX: Final = 65_536
 HEADERS_MAX: Final = 100
 """Largest head, and most headers in it."""
+
+Pair = tuple[bytes, bytes]
+Ends = tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]
+
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
 
 METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
 _ORIGIN: Final = re.compile(rb"https?://[^/?]+", re.IGNORECASE)
@@ -60,7 +66,7 @@ def check_head(scope: Scope) -> None:
         raise malformed("Send chunks with HTTP/1.1 only.")
 
 
-def transfer_problem(pairs: Sequence[tuple[bytes, bytes]]) -> Problem | None:
+def transfer_problem(pairs: Sequence[Pair]) -> Problem | None:
     """Return what is wrong with how a body's end is told; None where nothing is."""
     seen = dict(pairs)
     coding = seen.get(b"transfer-encoding")
@@ -75,9 +81,7 @@ def transfer_problem(pairs: Sequence[tuple[bytes, bytes]]) -> Problem | None:
     return None
 
 
-def is_plain_head(
-    pairs: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes], version: str
-) -> bool:
+def is_plain_head(pairs: Sequence[Pair], headers: Mapping[bytes, bytes], version: str) -> bool:
     """Say whether nothing of a head needs `check_head`; cheap, and False where in doubt.
 
     headers: the same as `pairs`, by name.
@@ -110,9 +114,33 @@ def path_of(method: bytes, target: bytes) -> bytes:
     return target[found.end() :] or b"/"
 
 
-def head_problem(
-    method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]]
-) -> Problem | None:
+def scope_of(
+    method: bytes, target: bytes, version: str, headers: Sequence[Pair], ends: Ends
+) -> Scope:
+    """Return the ASGI scope of a head; ends: addresses of client and server, where known."""
+    path, _, query = target.partition(b"?")
+    if path[:1] != b"/":
+        path = path_of(method, path)
+    text = path.decode("latin-1")
+    client, server = ends
+    return {
+        "type": "http",
+        "asgi": _ASGI,
+        "http_version": version,
+        "server": server,
+        "client": client,
+        "scheme": "http",
+        "method": method.decode("latin-1"),
+        "root_path": "",
+        "path": unquote(text) if "%" in text else text,
+        "raw_path": path,
+        "query_string": query,
+        "headers": headers,
+        "state": {},
+    }
+
+
+def head_problem(method: bytes, target: bytes, headers: Sequence[Pair]) -> Problem | None:
     """Return what is wrong with a head that the parser reads; None where nothing is."""
     if len(headers) > HEADERS_MAX:
         return head_too_large()
@@ -134,6 +162,12 @@ def head_too_large() -> Problem:
         f"Send at most {HEADERS_MAX} headers and {HEAD_BYTES_MAX} bytes of them.",
         headers=(CLOSE,),
     )
+
+
+def too_slow(head_s: int) -> Problem:
+    """Return the problem of a head that has not come whole within so many seconds."""
+    detail = f"Send the whole head within {head_s} s."
+    return Problem.of(ApiReason.HEAD_TOO_SLOW, detail, headers=(CLOSE,))
 
 
 def malformed(detail: str) -> Problem:

@@ -13,6 +13,7 @@ from support.pods.whole_pods import EVENT, whole_pod
 
 from api.app import Application
 from api.availability.endpoints import QuickLookUps
+from api.http1 import framing
 from api.http1.framing import ONCE, check_head, is_plain_head
 from api.web.problems import Problem
 
@@ -150,3 +151,23 @@ async def long_way(application: Application, scope: dict[str, Any]) -> int:
 
     await application({**scope, "state": {}}, receive, send)
     return statuses[0]
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        (b"/v1/events?limit=2?", "/v1/events", b"limit=2?"),
+        (b"/v1/%41%C3%A4", "/v1/A\u00e4", b""),
+        (b"http://pod/v1/events?a", "/v1/events", b"a"),
+        (b"http://pod", "/", b""),
+    ],
+)
+def test_a_scope_has_the_path_of_its_target_as_it_means(
+    target: bytes, path: str, query: bytes
+) -> None:
+    client, server = ("127.0.0.1", 5), ("127.0.0.1", 80)
+    scope = framing.scope_of(b"GET", target, "1.1", [(b"host", b"pod")], (client, server))
+    assert (scope["path"], scope["query_string"]) == (path, query)
+    assert (scope["client"], scope["server"]) == (client, server)
+    assert scope["headers"] == [(b"host", b"pod")]
+    assert scope["state"] == {}
