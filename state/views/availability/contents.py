@@ -24,7 +24,7 @@ from state.domain.keys import SECTION_ID, partition_of, section_key, split_secti
 from state.domain.status import SectionStatus, fault_of, is_other_history, newer_of
 from state.kafka.freshness import Freshness
 from state.kafka.message_headers import headers_of
-from state.views.availability.snapshot import EventSnapshot, Known, status_in
+from state.views.availability.snapshot import OFFSET, PARTITION, EventSnapshot, Known, status_in
 from state.views.availability.statistics import ViewCounters
 from state.views.following.reading import Learn, Reading, Skipped, never_known_ns, verdict_on
 from state.views.following.reading import fault_of as fault_of_record
@@ -123,7 +123,7 @@ class Contents(Reading):
         known = self.by_event.get(event_id, _NO_SECTIONS).get(section)
         if known is None:
             return False
-        number = known[5] if known[5] >= 0 else ~known[5]
+        number = known[PARTITION] if known[PARTITION] >= 0 else ~known[PARTITION]
         name = (event_id, section)
         # The copy is one step, as in `told_at`.
         lately = [one[3] for one in list(self._recent[number]) if one[1:3] == name]
@@ -140,7 +140,7 @@ class Contents(Reading):
             # the clock past that record.
             known_ns = self.partitions[partition_of(key, len(self.partitions))].known_ns
             return min(known_ns, self._unreadable_ns.get(event_id, _NEVER).get(section, known_ns))
-        partition = known[5]
+        partition = known[PARTITION]
         if partition >= 0:
             return self.partitions[partition].known_ns
         # If the doubt has ended since the caller read the entry, its counts are old: never sure.
@@ -209,7 +209,7 @@ class Contents(Reading):
         doubtful_ns_by_section = {
             name: self.known_ns(event_id, name, known)
             for name, known in sections.items()
-            if known[5] < 0
+            if known[PARTITION] < 0
         }
         former = self._former_by_event.get(event_id)
         self._former_by_event[event_id] = snapshot
@@ -237,7 +237,7 @@ class Contents(Reading):
             if (
                 told is None
                 or known is None
-                or known[5] != number
+                or known[PARTITION] != number
                 or told[2][0] <= known[0]
                 or fault_of(told[2])
             ):
@@ -294,7 +294,7 @@ class Contents(Reading):
         if known is None:
             if SECTION_ID.fullmatch(name) is None:
                 raise _Bad(BAD_KEY, repr(key))
-        elif number not in {known[5], ~known[5]}:
+        elif number not in {known[PARTITION], ~known[PARTITION]}:
             # The key is hashed only where two partitions claim the section: a hash for each of
             # 100,000 sections would delay the start.
             if partition_of(key, len(self.partitions)) != number:
@@ -312,7 +312,7 @@ class Contents(Reading):
 
     def _put(self, event_id: int, section: str, known: Known) -> None:
         self.by_event.setdefault(event_id, {})[section] = known
-        self._recent[known[5]].append((known[6], event_id, section, known))
+        self._recent[known[PARTITION]].append((known[OFFSET], event_id, section, known))
         if self._doubtful_ns:
             self._doubtful_ns.pop((event_id, section), None)
         if self._unreadable_ns:
@@ -339,7 +339,7 @@ class Contents(Reading):
         event_id, section = parts
         sections = self.by_event.get(event_id, {})
         known = sections.get(section)
-        is_in_its_place = known is not None and number in {known[5], ~known[5]}
+        is_in_its_place = known is not None and number in {known[PARTITION], ~known[PARTITION]}
         if not is_in_its_place and partition_of(key, len(self.partitions)) != number:
             raise _Bad(WRONG_PARTITION, f"a tombstone of {key!r} on {number}")
         self._counters.removed += 1
@@ -366,7 +366,7 @@ class Contents(Reading):
             return
         event_id, section = parts
         known = self.by_event.get(event_id, {}).get(section)
-        is_in_its_place = (known is not None and known[5] == freshness.partition) or (
+        is_in_its_place = (known is not None and known[PARTITION] == freshness.partition) or (
             partition_of(key, len(self.partitions)) == freshness.partition
         )
         if not is_in_its_place:
@@ -374,10 +374,14 @@ class Contents(Reading):
         if known is None:
             of_event = self._unreadable_ns.setdefault(event_id, {})
             of_event.setdefault(section, freshness.known_ns)
-        elif known[5] >= 0:
+        elif known[PARTITION] >= 0:
             # The time is stored first: a thread that finds the entry doubtful finds the time too.
             self._doubtful_ns[event_id, section] = freshness.known_ns
-            self.by_event[event_id][section] = (*status_in(known), ~known[5], known[6])
+            self.by_event[event_id][section] = (
+                *status_in(known),
+                ~known[PARTITION],
+                known[OFFSET],
+            )
             self.kept_by_event.pop(event_id, None)
 
 

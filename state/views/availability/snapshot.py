@@ -18,6 +18,8 @@ from state.kafka.freshness import Freshness
 # collector soon skips such tuples. A full collection over 100,000 named tuples with a reference to
 # their Freshness halts a pod for 20 ms.
 Known = tuple[int, int, int, int, int, int, int]
+PARTITION: Final = 5
+OFFSET: Final = 6
 
 # Later than any clock.
 NO_DOUBT_NS: Final = 2**63 - 1
@@ -82,7 +84,7 @@ class EventSnapshot:
         is_like = former is not None and former.known_by_section.keys() == known_by_section.keys()
         names = former.known_by_section if former and is_like else sorted(known_by_section)
         known = {name: known_by_section[name] for name in names}
-        numbers = self.numbers = [entry[5] for entry in known.values()]
+        numbers = self.numbers = [entry[PARTITION] for entry in known.values()]
         if former and is_like and former.numbers == numbers and not doubtful_ns_by_section:
             self.partitions = former.partitions
         else:

@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
-from itertools import islice
 
 from confluent_kafka import Message
 
 from serdes.decoding import TopicDecoder
-from state.domain.keys import partition_of, section_key
 from state.domain.reasons import Reason
 from state.domain.status import can_refuse
 from state.views.availability.answers import (
@@ -26,8 +24,9 @@ from state.views.availability.answers import (
     boot_clock_ns,
     judged,
 )
+from state.views.availability.compared import differences, misplaced
 from state.views.availability.contents import Change, Contents, Told
-from state.views.availability.snapshot import EventSnapshot, Known, status_in
+from state.views.availability.snapshot import PARTITION, EventSnapshot, Known, status_in
 from state.views.availability.statistics import ViewCounters, ViewStatistics
 from state.views.availability.waiters import SectionName, Waiter, Waiters
 from state.views.following.reading import until
@@ -126,7 +125,7 @@ class SectionStatuses:
         known = {} if snapshot is None else snapshot.known_by_section
         by_place: dict[int | str, str] = {}
         for name in sections or known:
-            number = known[name][5] if name in known else -1
+            number = known[name][PARTITION] if name in known else -1
             by_place.setdefault(number if number >= 0 else name, name)
         return list(by_place.values())
 
@@ -359,12 +358,12 @@ class SectionStatuses:
     def publish(self, contents: Contents) -> None:
         """Answer from this reading of the topic from now on, since it is complete."""
         before, self._contents = self._contents, contents
-        self._misplaced = _misplaced(contents)
+        self._misplaced = misplaced(contents)
         contents.is_published = True
         self.counters.readings += 1
         self._is_ready = True
         if self._listeners:
-            self._tell(_differences(before, contents))
+            self._tell(differences(before, contents))
         self._waiters.wake_all()
 
     def changed(self, contents: Contents, changes: Sequence[Change]) -> None:
@@ -438,43 +437,3 @@ class SectionStatuses:
         staleness_ms = age_ms(known_ns, self._clock_ns())
         stale = staleness_ms > self.stale_after_ms
         return Availability(free, held, largest_block, version, as_of_ms, staleness_ms, stale)
-
-
-_NO_SECTIONS: dict[str, Known] = {}
-
-LOOKED_AT_MAX = 256
-"""How many sections `_misplaced` checks after a reading: a hash for each would take too long."""
-
-
-def _misplaced(contents: Contents) -> str:
-    count = len(contents.partitions)
-    places = (
-        (section_key(event_id, name), known[5])
-        for event_id, sections in contents.by_event.items()
-        for name, known in sections.items()
-        # A doubtful section, whose last record was unreadable, proves nothing.
-        if known[5] >= 0
-    )
-    looked_at = list(islice(places, LOOKED_AT_MAX))
-    elsewhere = sum(partition_of(key, count) != number for key, number in looked_at)
-    # A stranger may have written a few sections to a wrong partition. Where partitions were added,
-    # it is half of all sections and more.
-    if 4 * elsewhere <= len(looked_at):
-        return ""
-    return (
-        f"{elsewhere} of {len(looked_at)} sections lie on other partitions than {count} "
-        "partitions give them: partitions were added"
-    )
-
-
-def _differences(before: Contents, after: Contents) -> list[Change]:
-    changes: list[Change] = []
-    for event_id, sections in before.by_event.items():
-        kept = after.by_event.get(event_id, _NO_SECTIONS)
-        changes += [Change(event_id, name, None) for name in sections if name not in kept]
-    for event_id, sections in after.by_event.items():
-        former = before.by_event.get(event_id, _NO_SECTIONS)
-        for name, known in sections.items():
-            if name not in former or former[name][:5] != known[:5]:
-                changes.append(Change(event_id, name, status_in(known)))
-    return changes
