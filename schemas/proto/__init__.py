@@ -1,0 +1,1 @@
+"""What is said over gRPC: .proto files, and the code that is generated of them."""

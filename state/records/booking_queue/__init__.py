@@ -1,0 +1,1 @@
+"""Items of the booking queue as bytes."""
