@@ -18,8 +18,8 @@ from streams.runtime.ownership.positions import Place
 from streams.runtime.ownership.troubles import STORE_ERRORS
 from streams.runtime.process.observer import Kept, Observer
 from streams.runtime.process.transaction_watch import TransactionWatch
+from streams.runtime.slim_records import read_to
 from streams.runtime.transactions.input_partition import InputPartition
-from streams.runtime.transport import read_to
 
 _PAUSE_S = 2.0
 

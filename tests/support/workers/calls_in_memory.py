@@ -22,9 +22,10 @@ from streams.intents import Answer, Intent, Performer, Result
 from streams.runtime.outside.answers import AnswerLog
 from streams.runtime.outside.executor import IntentExecutor
 from streams.runtime.process.fatal import PartitionTrouble
+from streams.runtime.slim_records import Stretch
 from streams.runtime.transactions.group_commit import GroupCommit
 from streams.runtime.transactions.input_partition import InputPartition
-from streams.runtime.transport import Fetch, Slice, Stretch
+from streams.runtime.transport import Fetch, Slice
 from streams.settings import Settings
 
 

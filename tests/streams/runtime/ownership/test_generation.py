@@ -26,8 +26,9 @@ from streams.runtime.ownership.positions import Place
 from streams.runtime.ownership.takeover import Taken, TakeOver
 from streams.runtime.process.fatal import PartitionTrouble
 from streams.runtime.process.observer import Observer
+from streams.runtime.slim_records import Stretch
 from streams.runtime.transactions.input_partition import InputPartition
-from streams.runtime.transport import Fetch, Slice, Stretch
+from streams.runtime.transport import Fetch, Slice
 from streams.runtime.worker_parts import WorkerParts
 from streams.settings import Settings
 

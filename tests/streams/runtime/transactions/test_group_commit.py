@@ -29,9 +29,10 @@ from state.stores.partition_state import Changes
 from state.stores.rocksdb import StoreFull
 from streams.batch import Record
 from streams.runtime.process.fatal import PartitionTrouble, WorkerMustEnd
+from streams.runtime.slim_records import Stretch
 from streams.runtime.transactions.group_commit import GroupCommit
 from streams.runtime.transactions.input_partition import InputPartition
-from streams.runtime.transport import Fetch, Slice, Stretch
+from streams.runtime.transport import Fetch, Slice
 from streams.settings import Settings
 
 
