@@ -3,6 +3,8 @@
 Scenarios (all, without any named):
   entered  users who enter one room, and then ask where they stand, so many at once: operations a
            second and their latency, and Redis' memory for each user who waits
+  crowd    clients who enter within 10 s, ask as they are told to, and are let in: a few processes,
+           each a pod's own part with so many questions at once, no HTTP and no Kafka between
   script   the scripts at their limits, in a room where so many wait: time of the script itself, as
            the server counts it
 
@@ -19,7 +21,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -29,6 +31,7 @@ from benchmarks.measuring import bench as measuring
 from benchmarks.measuring import machine
 from benchmarks.measuring.figures import Run, Scenario, Target, latencies
 from benchmarks.measuring.redis_bench import PACKAGES, RedisBench, patient_line, script_us
+from benchmarks.room_runs import crowd as crowds
 from state.domain.waiting.admission import PROMOTED_MAX, REAPED_MAX, RoomState
 from state.redis.client import client_of
 from state.redis.keys import waiting_room
@@ -36,6 +39,7 @@ from state.redis.waiting.rooms import LOOKED_AT_MAX, WaitingRooms
 
 CAP = 1_000_000
 SCRIPT_US_MAX = 5_000
+CLIENTS_MAX = 200_000
 
 EVENTS = count(1)
 
@@ -45,16 +49,19 @@ class Sizes:
     """How much each scenario does.
 
     users: who enter a room. at_once: operations under way, one after the other. waiting: users of
-    the room whose scripts are timed. scripts: of each kind.
+    the room whose scripts are timed. scripts: of each kind. crowd: see there.
     """
 
     users: int = 20_000
     at_once: tuple[int, ...] = (1, 64)
     waiting: int = 100_000
     scripts: int = 100
+    crowd: crowds.Sizes = field(default_factory=crowds.Sizes)
 
 
-QUICK = Sizes(users=200, waiting=2_000, scripts=3)
+QUICK = Sizes(
+    users=200, waiting=2_000, scripts=3, crowd=crowds.Sizes(200, 0.2, processes=1, per_minute=0)
+)
 
 
 class Bench(RedisBench[Sizes]):
@@ -69,6 +76,28 @@ class Bench(RedisBench[Sizes]):
             {"users": sizes.users, "at_once": list(sizes.at_once)},
             self._repeated("entered", lambda: asyncio.run(entered(url, sizes))),
             (Target("bytes_each", at_most=400),),
+        )
+
+    def crowd(self) -> Scenario:
+        sizes, url = self.sizes.crowd, self._redis()
+
+        def run() -> Run:
+            event = next(EVENTS)
+            names = [f"{event}-{name_of(number)}" for number in range(sizes.clients)]
+            seen = asyncio.run(crowds.run(url, event, names, sizes, self._seed))
+            asyncio.run(forgotten(url, event))
+            return crowds.figures(seen, sizes)
+
+        return Scenario(
+            "crowd",
+            "clients who come within some seconds and ask as they are told to until they are in",
+            asdict(sizes),
+            self._repeated("crowd", run),
+            (
+                Target("lost", at_most=0),
+                Target("not_let_in", at_most=0),
+                Target("entered_all_s", at_most=sizes.within_s + 1),
+            ),
         )
 
     def script(self) -> Scenario:
@@ -97,6 +126,15 @@ async def fresh_room(url: str) -> AsyncIterator[tuple[WaitingRooms, int, Redis]]
             await rooms.configure(event, state=RoomState.OPEN, cap=CAP)
             yield rooms, event, client
             await client.unlink(*waiting_room(event))
+    finally:
+        await client.aclose()
+
+
+async def forgotten(url: str, event: int) -> None:
+    """Take a room away: the next crowd finds an empty server."""
+    client = client_of(url, timeout_s=30.0)
+    try:
+        await client.unlink(*waiting_room(event))
     finally:
         await client.aclose()
 
@@ -183,6 +221,7 @@ async def _timed(client: Any, asking: Awaitable[Any]) -> float:
 # In the order they are run.
 SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
     "entered": Bench.entered,
+    "crowd": Bench.crowd,
     "script": Bench.script,
 }
 
@@ -190,13 +229,30 @@ SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options; exits with a usage message otherwise."""
     parser = measuring.parser_of("waiting_room", __doc__, "users")
-    return measuring.parsed(parser, arguments, SCENARIOS)
+    parser.add_argument(
+        "--clients", type=int, help=f"of the crowd, 1 to {CLIENTS_MAX:,} (default 100,000)"
+    )
+    parser.add_argument(
+        "--per-minute", type=int, help="of the crowd, most that are let in (default 60,000)"
+    )
+    options = measuring.parsed(parser, arguments, SCENARIOS)
+    if options.clients is not None and not 1 <= options.clients <= CLIENTS_MAX:
+        parser.error(f"--clients must be 1 to {CLIENTS_MAX}")
+    return options
+
+
+def sizes_of(options: argparse.Namespace) -> Sizes:
+    """Return how much is asked for."""
+    sizes = QUICK if options.quick else Sizes()
+    asked = {"clients": options.clients, "per_minute": options.per_minute}
+    changes = {name: value for name, value in asked.items() if value is not None}
+    return replace(sizes, crowd=replace(sizes.crowd, **changes))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios; write the result file after each; print tables."""
     options = parse(arguments)
-    bench = Bench.asked_for(options, QUICK if options.quick else Sizes())
+    bench = Bench.asked_for(options, sizes_of(options))
     versions = machine.versions(PACKAGES)
     return measuring.measure_all("waiting_room", bench, SCENARIOS, options, versions)
 
