@@ -16,6 +16,7 @@ from api.access.identity import TokenVerifier
 from api.access.ticket_keys import TicketKeys
 from api.access.tokens import KeySet
 from api.admission.desk import WaitingDesk
+from api.admission.lots import RoomLots
 from api.admission.passes import Passes
 from api.admission.promoter import Promoter, supply_of
 from api.admission.turns import TurnLog
@@ -214,5 +215,6 @@ def _rooms(
     if passes is not None and ids is not None:
         turns = TurnLog(CommandLog(settings.brokers, topic=WAITING_TURNS.name, kafka=kafka), ids)
     members = 0 if passes is None else settings.promoters
-    promoter = Promoter(url, supply_of(view), members=members, turns=turns)
+    lots = None if passes is None else RoomLots(passes.private, turns)
+    promoter = Promoter(url, supply_of(view), members=members, turns=turns, lots=lots)
     return WaitingDesk(url, passes, promoter, turns)

@@ -477,9 +477,9 @@ EVENTS = Topic(
 WAITING_TURNS = Topic(
     name="waiting-turns",
     # Each step of each turn has a key of its own: nothing told later takes the place of another.
-    key="{eventId}:{turn}:{step}:{userId}",
+    key="{eventId}:{turn}:{step}:{userId}; of a seed {eventId}:seed:{opensMs}:{which}",
     # Written by API pods before users are told; read by who makes a line anew in Redis.
-    records=("io.seatstream.waiting.TurnChanged",),
+    records=("io.seatstream.waiting.TurnChanged", "io.seatstream.waiting.SeedTold"),
     # Steps that are told again are one; and none is of use for longer than any line lasts.
     cleanup="compact,delete",
     group="events",

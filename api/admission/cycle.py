@@ -38,6 +38,10 @@ Say = Callable[[int], Awaitable[None]]
 """Writes down what became of turns in a room; raises where that is not certain."""
 
 
+Draw = Callable[[int], Awaitable[None]]
+"""Tells the seed of a room that has opened, so that whoever stands by lot is told the place."""
+
+
 async def nothing_is_said(_: int) -> None:
     """Write nothing down."""
 
@@ -69,7 +73,7 @@ class PromotionCycles:
     """Runs cycles; one at a time in a process, any number in several.
 
     promoted, gone: are told who was let in, and whose admission has ended. say: writes that down
-    before.
+    before. draw: is called where a room has opened whose lots are not told.
     """
 
     rooms: WaitingRooms
@@ -80,6 +84,7 @@ class PromotionCycles:
     promoted: Promoted = nobody_is_told
     gone: Promoted = nobody_is_told
     say: Say = nothing_is_said
+    draw: Draw = nothing_is_said
     counters: CycleCounters = field(init=False, default_factory=CycleCounters)
     _troubles: dict[int, str] = field(init=False, default_factory=dict)
 
@@ -107,6 +112,8 @@ class PromotionCycles:
         if room is None:
             # It has ended, or was lost: whoever sets it up anew has it promoted again.
             await self.rooms.forget(event_id)
+        elif room.is_pre_queue and room.now_ms >= room.opens_ms:
+            await self.draw(event_id)
         # Sold out or not is found by promoting: also where nobody may be.
         return room is not None and room.is_open and room.waiting > 0
 

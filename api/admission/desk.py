@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from redis.exceptions import ResponseError
 
 from api.access.identity import unauthenticated
+from api.admission.lots import NoSeed, RoomLots
 from api.admission.passes import QUEUE, NotProved, Passes
 from api.admission.promoter import Promoter
 from api.admission.turns import TurnLog
@@ -30,10 +31,14 @@ from state.domain.waiting.admission import (
     poll_after_ms,
 )
 from state.domain.waiting.line import Fact, Stands, Step
+from state.domain.waiting.lots import is_by_lot, undrawn_turn
 from state.kafka.command_log import AppendUnknown, NotAppended
 from state.redis.keys import waits_in
 from state.redis.line import NoAnswer, RedisLine, TooManyAsk
-from state.redis.waiting.rooms import Entry, RoomUnreadable, WaitingRooms
+from state.redis.waiting.rooms import Entered, Entry, Prepared, RoomUnreadable, WaitingRooms
+
+ENTERED_MAX: Final = 3
+"""Tries to enter a room whose lots are not known yet."""
 
 DEAF_MAX: Final = 10_000
 """Events of which a pod remembers that signs of life were refused: names are free to ask for."""
@@ -50,6 +55,7 @@ _TOLD: Final[ToldAs] = {
     # Told is what is written down, and nothing else.
     NotAppended: _UNREACHABLE,
     AppendUnknown: _UNREACHABLE,
+    NoSeed: _UNREACHABLE,
 }
 _STEPS: Final = {
     Standing.NONE: Step.ENDED,
@@ -59,6 +65,12 @@ _STEPS: Final = {
 _REFUSED: Final = {
     Entry.CLOSED: (ApiReason.ROOM_CLOSED, "Nobody enters now; ask later."),
     Entry.FULL: (ApiReason.ROOM_FULL, "No turn is left; tell whoever runs this sale."),
+}
+
+
+_NO_LOTS: Final = {
+    Prepared.HAS_TURNS: "Somebody has entered, or another opening was set at this moment.",
+    Prepared.NO_TIME: "Name a time that is to come, within the next two weeks.",
 }
 
 
@@ -72,6 +84,22 @@ class Stand(NamedTuple):
     @property
     def poll_after_ms(self) -> int:
         return poll_after_ms(self.place, self.room)
+
+    @property
+    def is_undrawn(self) -> bool:
+        """Say whether the user waits, and nobody may know the place yet."""
+        return self.place.standing is Standing.WAITING and self.room.is_pre_queue
+
+    @property
+    def state(self) -> str:
+        return "PRE_QUEUE" if self.is_undrawn else self.place.standing.name
+
+    @property
+    def proved_turn(self) -> int:
+        """Return the turn that a queue token is given for."""
+        place, opens_ms = self.place, self.room.opens_ms
+        is_secret = self.is_undrawn and is_by_lot(place.turn, opens_ms)
+        return undrawn_turn(opens_ms) if is_secret else place.turn
 
 
 class WaitingDesk(Part):
@@ -101,6 +129,7 @@ class WaitingDesk(Part):
         self._log = None if turns is None else Appended("turns", turns.log)
         self._line = RedisLine(url, "without it everybody keeps their places") if url else None
         self.rooms = WaitingRooms(self._ask)
+        self.lots = RoomLots(() if passes is None else passes.private, turns)
         self.unchecked = 0
         self._deaf_to: set[int] = set()
         self.is_demanded: Callable[[int], bool] = lambda _: False
@@ -143,7 +172,7 @@ class WaitingDesk(Part):
                 proved = self._turn_in(queue_token, event_id, user_id)
             is_claimed = await self._claim(event_id, user_id)
             with self._hearing(event_id) as was_deaf:
-                entered = await self.rooms.enter(event_id, user_id, proved, was_deaf=was_deaf)
+                entered = await self._enter(event_id, user_id, proved, was_deaf=was_deaf)
             if entered.entry < 0 and is_claimed:
                 await self._ask("DEL", waits_in(user_id))
             await self._say(event_id, (user_id,), (entered.place,))
@@ -153,6 +182,19 @@ class WaitingDesk(Part):
             headers = (retry_after(poll_after_ms(entered.place, entered.room)),)
             raise Problem.of(*_REFUSED[entered.entry], headers=headers)
         return Stand(entered.room, entered.place, entered.entry)
+
+    async def _enter(self, event_id: int, user_id: str, proved: int, *, was_deaf: bool) -> Entered:
+        """Enter, by the lots that the room has; raises as `WaitingRooms.enter`, and NoSeed."""
+        lots = self.lots.known(event_id)
+        # Once more where this pod did not know them, or the opening was changed meanwhile.
+        for _ in range(ENTERED_MAX):
+            entered = await self.rooms.enter(
+                event_id, user_id, proved, was_deaf=was_deaf, lots=lots
+            )
+            if entered.entry is not Entry.NEEDS_LOT or entered.room is None:
+                return entered
+            lots = self.lots.learn(event_id, entered.room)
+        raise NoSeed(f"event {event_id}: its lots change all the time")
 
     async def look(self, event_id: int, user_id: str) -> Stand:
         """Return where a user stands; to ask is a sign of life. Raises Problem."""
@@ -202,11 +244,21 @@ class WaitingDesk(Part):
         cap: int | None,
         per_minute: int | None,
         message: str | None,
+        opens_ms: int | None = None,
     ) -> Room:
-        """Set a room up, or change it; raises Problem."""
+        """Set a room up, or change it; raises Problem.
+
+        opens_ms: who enters before stands by lot; only of a room that nobody has entered.
+        """
         if self.passes is None:
             raise no_room()
         with told_as(_TOLD):
+            if opens_ms is not None:
+                # Set up before it is asked for anything else: what is refused changes nothing.
+                await self.rooms.configure(event_id)
+                prepared = await self.lots.commit(self.rooms, event_id, opens_ms)
+                if prepared in _NO_LOTS:
+                    raise Problem.of(ApiReason.NO_LOTS, _NO_LOTS[prepared])
             return await self.rooms.configure(
                 event_id, state=state, cap=cap, per_minute=per_minute, message=message
             )

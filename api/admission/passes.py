@@ -60,6 +60,7 @@ class Passes:
         *,
         clock_s: Callable[[], float] = time.time,
     ) -> None:
+        self.private = tuple(keys.values())
         self._key_id, self._key = next(iter(keys.items()))
         self._clock_s = clock_s
         public = [

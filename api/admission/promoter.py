@@ -17,6 +17,7 @@ from api.admission.cycle import (
     nobody_is_told,
     nothing_is_said,
 )
+from api.admission.lots import RoomLots
 from api.admission.pool import DRAIN_S, Pool
 from api.admission.turns import TurnLog
 from api.web.logs import log
@@ -64,8 +65,8 @@ class Promoter:
 
     url: of Redis; empty for none, and nothing is done then. members: of the pool; 0 for a pod that
     promotes nobody. turns: where it is written down who was let in, before they are told; None for
-    nowhere. is_it: whether this pod does it now. trouble: why nobody is promoted by this pod
-    though it should; empty where all is well.
+    nowhere. lots: of rooms that open by lot; None for none. is_it: whether this pod does it now.
+    trouble: why nobody is promoted by this pod though it should; empty where all is well.
     """
 
     url: str
@@ -76,6 +77,7 @@ class Promoter:
     promoted: Promoted = nobody_is_told
     gone: Promoted = nobody_is_told
     turns: TurnLog | None = None
+    lots: RoomLots | None = None
     counters: CycleCounters = field(init=False, default_factory=CycleCounters)
     is_it: bool = field(init=False, default=False)
     trouble: str = field(init=False, default="")
@@ -118,6 +120,7 @@ class Promoter:
             promoted=self.promoted,
             gone=self.gone,
             say=nothing_is_said if self.turns is None else partial(self.turns.say_all, rooms),
+            draw=nothing_is_said if self.lots is None else partial(self.lots.draw, rooms),
         )
         self.counters = cycles.counters
         try:

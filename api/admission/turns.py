@@ -7,11 +7,19 @@ written it down, and one that is written twice is written once.
 
 import asyncio
 from collections.abc import Sequence
+from uuid import uuid4
 
 from serdes.registry.ids import SchemaIds
 from state.domain.waiting.line import Fact
+from state.domain.waiting.lots import Opening
 from state.kafka.command_log import CommandLog
-from state.records.waiting.turns import TurnCodecs, record_of, turn_key
+from state.records.waiting.turns import (
+    TurnCodecs,
+    record_of,
+    seed_key,
+    seed_record_of,
+    turn_key,
+)
 from state.redis.waiting.rooms import WaitingRooms
 
 AT_ONCE_MAX = 500
@@ -26,7 +34,7 @@ class TurnLog:
 
     def __init__(self, log: CommandLog, ids: SchemaIds) -> None:
         self.log = log
-        self._encode = TurnCodecs.of(ids).changed
+        self._codecs = TurnCodecs.of(ids)
 
     async def say(self, rooms: WaitingRooms, event_id: int, facts: Sequence[Fact]) -> None:
         """Write facts down; raises as `CommandLog.send` where that is not certain."""
@@ -40,7 +48,19 @@ class TurnLog:
         async for facts in rooms.unsaid(event_id):
             await self.say(rooms, event_id, facts)
 
+    async def say_seed(self, event_id: int, opening: Opening) -> None:
+        """Write down what is told of a seed; raises as `say`.
+
+        On every partition: whatever lies behind it in any of them was written later.
+        """
+        key = seed_key(event_id, opening, uuid4().hex)
+        value = self._codecs.seed(*seed_record_of(event_id, opening))
+        for partition in range(self.log.partitions):
+            await self.log.send(key, value, partition=partition)
+
     async def _append(self, event_id: int, fact: Fact) -> None:
         key = turn_key(event_id, fact)
         partition = self.log.partition_of(key)
-        await self.log.send(key, self._encode(*record_of(event_id, fact)), partition=partition)
+        await self.log.send(
+            key, self._codecs.changed(*record_of(event_id, fact)), partition=partition
+        )

@@ -12,6 +12,8 @@ from state.domain.waiting.admission import Room, RoomState, Standing, expected_w
 CAP_MAX = 1_000_000
 PER_MINUTE_MAX = 1_000_000
 MESSAGE_CHARS_MAX = 500
+UNIX_MS_MAX = 4_102_444_800_000
+"""The year 2100: turns reach as far."""
 
 
 class Entering(BaseModel):
@@ -42,6 +44,12 @@ class RoomChange(BaseModel):
     message: str | None = Field(
         default=None, max_length=MESSAGE_CHARS_MAX, description="Shown to all who wait."
     )
+    opens_ms: int | None = Field(
+        default=None,
+        ge=1,
+        le=UNIX_MS_MAX,
+        description="Unix ms: who enters before stands by lot. Only where nobody has entered.",
+    )
 
     @property
     def room_state(self) -> RoomState | None:
@@ -51,12 +59,13 @@ class RoomChange(BaseModel):
 class PlaceBody(BaseModel):
     """Where a user stands.
 
+    `PRE_QUEUE`: waits for the opening, and the lot is not drawn; nobody has a position yet.
     `expected_wait_ms` is an estimate, and null where none can be made; `position` is exact at the
     moment of the answer, and never rises for who stays. `queue_token` brings back to this turn.
     """
 
     event_id: int
-    state: Literal["WAITING", "ADMITTED", "NONE"]
+    state: Literal["PRE_QUEUE", "WAITING", "ADMITTED", "NONE"]
     room: RoomState
     message: str
     waiting: int = Field(description="How many wait.")
@@ -74,6 +83,12 @@ class PlaceBody(BaseModel):
         description="Unix ms: until then a sign of life has to come; of who is let in."
     )
     last_ms: int | None = Field(description="Unix ms: no admission lasts longer.")
+    opens_ms: int | None = Field(
+        description="Unix ms: who entered before stands by lot; null in a room without lots."
+    )
+    commitment: str | None = Field(
+        description="SHA-256 of the seed of the lots, in hex: it was fixed before anybody entered."
+    )
 
 
 class RoomBody(BaseModel):
@@ -93,6 +108,9 @@ class RoomBody(BaseModel):
     sold_out: bool
     limit: int | None = Field(description="Of what can be bought; null before it is known.")
     promoted_per_minute: float = Field(description="Over the last minute or so.")
+    opens_ms: int | None = Field(description="Who enters before stands by lot; null: nobody does.")
+    commitment: str | None = Field(description="SHA-256 of the seed of the lots, in hex.")
+    drawn: bool = Field(description="The seed was told, and so is everybody's position.")
 
 
 def place_body(
@@ -107,23 +125,25 @@ def place_body(
     is_admitted = place.standing is Standing.ADMITTED
     queue = entry = None
     if passes is not None and is_waiting and is_entering:
-        queue = passes.queue(event_id, user_id, place.turn)
+        queue = passes.queue(event_id, user_id, stand.proved_turn)
     if passes is not None and is_admitted:
         entry = passes.entry(event_id, user_id, place.turn, place.last_ms)
     return {
         "event_id": event_id,
-        "state": place.standing.name,
+        "state": stand.state,
         "room": room.state.value,
         "message": room.message,
         "waiting": room.waiting,
         "sold_out": room.is_sold_out,
         "poll_after_ms": stand.poll_after_ms,
-        "position": place.rank + 1 if is_waiting else None,
+        "position": place.rank + 1 if is_waiting and not stand.is_undrawn else None,
         "expected_wait_ms": expected_wait_ms(place, room),
         "queue_token": queue,
         "entry_token": entry,
         "ends_ms": place.ends_ms if is_admitted else None,
         "last_ms": place.last_ms if is_admitted else None,
+        "opens_ms": room.opens_ms or None,
+        "commitment": room.commitment or None,
     }
 
 
@@ -144,4 +164,7 @@ def room_body(event_id: int, room: Room) -> dict[str, Any]:
         "sold_out": room.is_sold_out,
         "limit": None if room.limit < 0 else room.limit,
         "promoted_per_minute": round(60 * room.pace, 3),
+        "opens_ms": room.opens_ms or None,
+        "commitment": room.commitment or None,
+        "drawn": room.is_shown,
     }

@@ -76,7 +76,9 @@ async def run_waiting_room(
 ) -> Response:
     """Set a waiting room up, or change how it is run: open, pause, close, cap, rate, message."""
     desk = pod_of(request).waiting
-    room = await desk.configure(event_id, body.room_state, body.cap, body.per_minute, body.message)
+    room = await desk.configure(
+        event_id, body.room_state, body.cap, body.per_minute, body.message, body.opens_ms
+    )
     return json_answer(room_body(event_id, room))
 
 

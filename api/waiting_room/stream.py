@@ -173,7 +173,9 @@ def id_of(stand: Stand) -> str:
     sold = "sold" if room.is_sold_out else "some"
     # Of texts, whether they are others is enough.
     message = orjson.dumps(room.message).hex()[-16:]
-    return f"{place.standing.name}-{place.turn}-{place.rank}-{room.state}-{sold}-{message}"
+    # Of a lot that is not drawn nothing is told.
+    turn, rank = (0, 0) if stand.is_undrawn else (place.turn, place.rank)
+    return f"{stand.state}-{turn}-{rank}-{room.state}-{sold}-{message}"
 
 
 def streams_of(pod: Pod) -> PlaceStreams:

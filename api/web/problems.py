@@ -80,6 +80,7 @@ STATUS: Final[Mapping[AnyReason, tuple[int, str]]] = {
     ApiReason.NO_WAITING_ROOM: (404, "The event has no waiting room"),
     ApiReason.ROOM_CLOSED: (409, "The waiting room takes nobody in"),
     ApiReason.ROOM_FULL: (503, "The waiting room has no turn left"),
+    ApiReason.NO_LOTS: (409, "Nobody can stand by lot in the waiting room"),
     ApiReason.ROOM_UNREACHABLE: (503, "The waiting room cannot be reached"),
     ApiReason.WAITS_ELSEWHERE: (409, "The user waits for another event"),
     ApiReason.TURN_NOT_PROVED: (401, "The token proves no turn here"),

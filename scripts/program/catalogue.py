@@ -49,7 +49,7 @@ GROUPS = {
     "events": "Open events for sale.",
     "offsets": "Show where the workers' group stands, and move it.",
     "tables": "The tables that a back office asks.",
-    "waiting-room": "Put back the line of an event that Redis has lost.",
+    "waiting-room": "Put back a line that Redis has lost, and show that nobody chose its order.",
     "transactions": "Find transactions that nobody ends, and end one.",
 }
 """Words that have commands below them, and what `--help` says of each."""
@@ -219,6 +219,12 @@ COMMANDS = (
         ("waiting-room", "rebuild"),
         "Put the line of an event back into a Redis that has lost it.",
         "scripts.rebuilding.waiting_room:rebuild_line",
+        is_ours=True,
+    ),
+    Command(
+        ("waiting-room", "verify"),
+        "Show from the topic alone that nobody chose the order of who came before the opening.",
+        "scripts.auditing.waiting.lots:verify_lots",
         is_ours=True,
     ),
     Command(

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 import click
 from redis.exceptions import RedisError
 
-from schemas.topics import WAITING_TURNS
 from scripts.auditing.log import CannotRead
 from scripts.auditing.schemas import Unreadable
-from scripts.brokers.addresses import NotUp, Servers, servers
-from scripts.history.reading import Named, Unread, decoded, each_line
+from scripts.auditing.waiting.lots import read
+from scripts.brokers.addresses import NotUp, servers
+from scripts.history.reading import Fields, Named, Unread
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
     command,
@@ -26,11 +26,13 @@ from scripts.program.progress import progress
 from scripts.rebuilding.recreating import Refused
 from state.domain.waiting.admission import TURN_MAX, may_wait
 from state.domain.waiting.line import Fact, Stands, Step, line_of
+from state.domain.waiting.lots import NO_OPENING, Opening
 from state.redis.client import client_of
 from state.redis.waiting.rooms import RESTORED_MAX, WaitingRooms
 
 FAILURES = (CannotRead, NotUp, Refused, Unreadable, RedisError, OSError)
 PATIENCE_S = 10.0
+TURN_CHANGED = "TurnChanged"
 
 
 @command("rebuild")
@@ -69,47 +71,65 @@ def rebuild_line(
     Example: seatstream waiting-room rebuild 7 --dry-run
     """
     unread = Unread()
-    line = line_of(facts_of(read(servers(), event, unread), event))
+    openings: list[Opening] = []
+    line = line_of(facts_of(read(servers(), event, unread), event, openings))
+    opening = openings[-1] if openings else NO_OPENING
     if unread.count and not despite_unreadable:
         raise Refused(
             f"{unread}. Name the registry that the pods have, or give --despite-unreadable"
         )
     if not into_living_line:
         asyncio.run(check_lost(url, event))
-    if is_all(steps_of(event, line, unread), dry_run=dry_run, as_json=as_json):
-        return FOUND if line else DONE
+    if is_all(steps_of(event, line, unread, opening), dry_run=dry_run, as_json=as_json):
+        return FOUND if line or openings else DONE
     confirmed(f"Put this line into Redis at {url.rpartition('@')[2]}?", yes=yes)
-    put = asyncio.run(put_back(url, event, line))
+    put = asyncio.run(put_back(url, event, line, opening))
     is_all(
         [f"{put} of {len(line)} users put back; open the room"], dry_run=as_json, as_json=as_json
     )
     return DONE
 
 
-def read(where: Servers, event: int, unread: Unread) -> Iterable[Named]:
-    """Yield the records of an event; raises CannotRead."""
-    mine = b"%d:" % event
-    records = each_line(where, WAITING_TURNS, lambda record: (record.key or b"").startswith(mine))
-    return decoded(where, WAITING_TURNS, records, unread)
+def facts_of(
+    records: Iterable[Named], event: int, openings: list[Opening] | None = None
+) -> Iterable[Fact]:
+    """Yield what records tell of the turns of an event, but for what no pod tells.
 
-
-def facts_of(records: Iterable[Named], event: int) -> Iterable[Fact]:
-    """Yield what records tell of the turns of an event, but for what no pod tells."""
-    for _, _, _, fields in records:
+    openings: is added to by what they tell of openings by lot; the last of these counts.
+    """
+    for _, _, name, fields in records:
+        if name != TURN_CHANGED:
+            if fields["eventId"] == event and openings is not None:
+                openings.append(opening_of(fields))
+            continue
         user, turn, step = fields["userId"], fields["turn"], Step[fields["step"]]
         is_ours = may_wait(user) and 1 <= turn <= TURN_MAX and step is not Step.UNSPECIFIED
         if fields["eventId"] == event and is_ours:
             yield Fact(user, turn, step, fields["lastMs"])
 
 
-def steps_of(event: int, line: Sequence[Stands], unread: Unread) -> list[str]:
+def opening_of(fields: Fields) -> Opening:
+    """Return what a record tells of an opening; raises CannotRead for what no pod tells."""
+    try:
+        seed = bytes.fromhex(fields["seed"])
+    except ValueError as error:
+        raise CannotRead(f"a seed that is none: {fields['seed']!r}") from error
+    return Opening(fields["opensMs"], fields["commitment"], seed)
+
+
+def steps_of(
+    event: int, line: Sequence[Stands], unread: Unread, opening: Opening = NO_OPENING
+) -> list[str]:
     """Return what is to be done, for people."""
     waiting, admitted = (
         sum(one.step is step for one in line) for step in (Step.GIVEN, Step.ADMITTED)
     )
     used = len(line) - waiting - admitted
     told = f"event {event}: {waiting} wait, {admitted} were let in, turns of {used} are used up"
-    return [told, *([f"left out: {unread}"] if unread.count else [])]
+    drawn = "drawn" if opening.seed else "not drawn yet"
+    by_lot = f"opens at {opening.opens_ms} Unix ms, before which places are by lot: {drawn}"
+    lots = [by_lot] if opening.opens_ms else []
+    return [told, *lots, *([f"left out: {unread}"] if unread.count else [])]
 
 
 async def check_lost(url: str, event: int) -> None:
@@ -126,7 +146,9 @@ async def check_lost(url: str, event: int) -> None:
         )
 
 
-async def put_back(url: str, event: int, line: Sequence[Stands]) -> int:
+async def put_back(
+    url: str, event: int, line: Sequence[Stands], opening: Opening = NO_OPENING
+) -> int:
     """Put users back in the order of their turns; return how many were not there."""
     client, put = client_of(url, timeout_s=PATIENCE_S), 0
     try:
@@ -136,7 +158,7 @@ async def put_back(url: str, event: int, line: Sequence[Stands]) -> int:
             for first in range(0, len(line) or 1, RESTORED_MAX):
                 part = line[first : first + RESTORED_MAX]
                 is_last = first + RESTORED_MAX >= len(line)
-                put += await rooms.restore(event, part, is_last=is_last)
+                put += await rooms.restore(event, part, is_last=is_last, opening=opening)
                 told(first + len(part), len(line))
     finally:
         await client.aclose()

@@ -86,6 +86,7 @@ class ApiReason(StrEnum):
     ROOM_CLOSED = auto()
     ROOM_FULL = auto()
     ROOM_UNREACHABLE = auto()
+    NO_LOTS = auto()
     WAITS_ELSEWHERE = auto()
     TURN_NOT_PROVED = auto()
     ADMISSION_REQUIRED = auto()

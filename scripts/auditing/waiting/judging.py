@@ -70,7 +70,9 @@ def read_told(log: Log, report: Report) -> dict[int, Told]:
     """Return what was written down, by event; note turns that let somebody in twice."""
     told: dict[int, Told] = defaultdict(Told)
     let_in: dict[tuple[int, str, int], int] = {}
-    for notes, offset, _, fields in decoded(log, log.turns, WAITING_TURNS, report):
+    for notes, offset, name, fields in decoded(log, log.turns, WAITING_TURNS, report):
+        if name != "TurnChanged":
+            continue
         event, user, turn = fields["eventId"], str(fields["userId"]), fields["turn"]
         step = STEPS.get(fields["step"])
         if step is None:

@@ -85,6 +85,9 @@ class Room(NamedTuple):
               before the first promotion.
     pace:     promotions per second, over the last minute or so.
     now_ms:   Redis' clock, Unix ms.
+    opens_ms: Unix ms before which who enters stands by lot; 0 for a room without lots.
+    commitment: digest of the seed of the lots, in hex; empty where there is none yet.
+    is_shown: the seed was told, and so is the place of everybody.
     """
 
     state: RoomState
@@ -100,10 +103,18 @@ class Room(NamedTuple):
     limit: int
     pace: float
     now_ms: int
+    opens_ms: int = 0
+    commitment: str = ""
+    is_shown: bool = False
+
+    @property
+    def is_pre_queue(self) -> bool:
+        """Say whether nobody is told a place yet, for it is by lot."""
+        return self.opens_ms > 0 and not self.is_shown
 
     @property
     def is_open(self) -> bool:
-        return self.state is RoomState.OPEN
+        return self.state is RoomState.OPEN and not self.is_pre_queue
 
     @property
     def is_sold_out(self) -> bool:

@@ -7,7 +7,7 @@ name alone, whoever came first.
 
 from hashlib import sha256
 from hmac import digest
-from typing import Final
+from typing import Final, NamedTuple
 
 from state.domain.waiting.admission import TURNS_PER_S
 
@@ -51,3 +51,32 @@ def turn_by_lot(seed: bytes, opens_ms: int, user_id: str) -> int:
 def is_by_lot(turn: int, opens_ms: int) -> bool:
     """Say whether a turn is one of the lots of an opening."""
     return undrawn_turn(opens_ms) < turn < first_turn(opens_ms)
+
+
+class Lots(NamedTuple):
+    """The lots of one opening, for who has the seed."""
+
+    seed: bytes
+    opens_ms: int
+
+    @property
+    def commitment(self) -> str:
+        return commitment_of(self.seed) if self.seed else ""
+
+    def turn_of(self, user_id: str) -> int:
+        """Return the turn of a user by lot; 0 where there are none."""
+        return turn_by_lot(self.seed, self.opens_ms, user_id) if self.seed else 0
+
+
+NO_LOTS: Final = Lots(b"", 0)
+
+
+class Opening(NamedTuple):
+    """What was told of lots to everybody; seed: empty until it was shown."""
+
+    opens_ms: int
+    commitment: str
+    seed: bytes = b""
+
+
+NO_OPENING: Final = Opening(0, "")

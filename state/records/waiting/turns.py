@@ -7,8 +7,10 @@ from schemas.topics import WAITING_TURNS
 from serdes.avro.codegen import Encode
 from serdes.codecs import Codecs, written_to
 from state.domain.waiting.line import Fact
+from state.domain.waiting.lots import Opening
 
 RECORD: Final = "io.seatstream.waiting.TurnChanged"
+SEED: Final = "io.seatstream.waiting.SeedTold"
 
 
 class TurnChanged(NamedTuple):
@@ -21,11 +23,21 @@ class TurnChanged(NamedTuple):
     last_ms: int
 
 
+class SeedTold(NamedTuple):
+    """What is told of the seed of lots, as it is decoded; commitment and seed in hex."""
+
+    event_id: int
+    opens_ms: int
+    commitment: bytes
+    seed: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class TurnCodecs(Codecs):
-    """changed: fields to values of the wire, header included."""
+    """changed, seed: fields to values of the wire, header included."""
 
     changed: Encode = written_to(WAITING_TURNS, RECORD)
+    seed: Encode = written_to(WAITING_TURNS, SEED)
 
 
 def turn_key(event_id: int, fact: Fact) -> bytes:
@@ -37,3 +49,18 @@ def record_of(event_id: int, fact: Fact) -> TurnChanged:
     """Return what is written of a fact."""
     user = fact.user_id.encode()
     return TurnChanged(event_id, user, fact.turn, int(fact.step), fact.last_ms)
+
+
+def seed_key(event_id: int, opening: Opening, telling: str) -> bytes:
+    """Return the record key of what is told of a seed.
+
+    telling: another each time, so that the first commitment stays where it was first written.
+    """
+    which = "shown" if opening.seed else f"committed:{telling}"
+    return b"%d:seed:%d:%b" % (event_id, opening.opens_ms, which.encode())
+
+
+def seed_record_of(event_id: int, opening: Opening) -> SeedTold:
+    """Return what is written of a seed."""
+    commitment, seed = opening.commitment.encode(), opening.seed.hex().encode()
+    return SeedTold(event_id, opening.opens_ms, commitment, seed)

@@ -2,7 +2,9 @@
 --
 -- KEYS[1] room:   hash of what the operator has set (state, cap, per_minute, message), of counters
 --                 (turn, joined, left, expired, done), of what promotions remember (limit, pace,
---                 paced, next) and of the room's clock (beat, lag, heard, spare)
+--                 paced, next), of the room's clock (beat, lag, heard, spare) and of lots: opens,
+--                 Unix ms before which who enters stands by lot; commitment, the digest of the
+--                 seed; drawn, once nobody is given a lot any more; shown, once the seed is told
 -- KEYS[2] line:   sorted set of who waits, by their turns
 -- KEYS[3] seen:   sorted set of the same, by the ms of the room's clock at which they are given up
 -- KEYS[4] active: sorted set of who is admitted, by the ms of that clock at which that ends
@@ -74,6 +76,17 @@ local function hear(patience, was_deaf)
   redis.call('HSET', ROOM, 'heard', text(now))
 end
 
+-- Say whether people are let in: not before the seed of the lots is told.
+local function lets_in()
+  local room = redis.call('HMGET', ROOM, 'state', 'opens', 'shown')
+  return room[1] == 'open' and (not room[2] or room[3] == '1')
+end
+
+-- What no turn is below that is given out from an opening on; lots come before it.
+local function first_turn(opens)
+  return math.floor(tonumber(opens) / 1000) * 1048576
+end
+
 -- Promotions per second as they are at this moment: of none that are recent, none.
 local function pace_now(pace, paced)
   return (tonumber(pace or '') or 0) * math.exp(math.min(0, (tonumber(paced or '') or now) - now) / PACE_MS)
@@ -103,6 +116,7 @@ end
 
 local FIELDS = {
   'state', 'cap', 'per_minute', 'message', 'joined', 'left', 'expired', 'done', 'limit', 'pace', 'paced',
+  'opens', 'commitment', 'shown',
 }
 
 -- What `rooms.py` makes a Room of; nothing where there is none.
@@ -114,6 +128,7 @@ local function room_now()
   local pace = string.format('%.6f', pace_now(room[10], room[11]))
   return {
     room[1], room[2], room[3], room[4], redis.call('ZCARD', LINE), redis.call('ZCARD', ACTIVE),
-    room[5], room[6], room[7], room[8], room[9], pace, text(now),
+    room[5], room[6], room[7], room[8], room[9], room[12] or '0', room[13] or '', room[14] or '', pace,
+    text(now),
   }
 end

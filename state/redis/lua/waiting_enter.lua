@@ -3,15 +3,33 @@
 -- ARGV[1] user    ARGV[2] turn that the user has proved to have had, or 0
 -- ARGV[3] ms after which who asks no more is given up    ARGV[4] the same while the room is not open
 -- ARGV[5] the last turn that there is    ARGV[6] 1 where signs of life were refused
+-- ARGV[7] commitment that the asker has the seed of, or nothing    ARGV[8] the user's turn by that lot
+-- ARGV[9] how far the turn that stands for an unknown lot is below the opening
 --
 -- Returns { what came of it, place, room }, of it: 1 a new turn, 2 waits already, 3 is admitted
--- already, 4 the turn that was proved, -1 no such room, -2 nobody enters now, -3 no turn is left.
+-- already, 4 the turn that was proved, -1 no such room, -2 nobody enters now, -3 no turn is left,
+-- -4 the lot of the user is needed, and was not told or is of another seed.
 local user, proved, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
-local room = redis.call('HMGET', ROOM, 'state', 'turn')
+local room = redis.call('HMGET', ROOM, 'state', 'turn', 'opens', 'commitment', 'drawn')
 if not room[1] then
   return { -1, place_of(user), {} }
 end
-local patience = tonumber(room[1] == 'open' and ARGV[3] or ARGV[4])
+local opens, lot = tonumber(room[3] or ''), 0
+if opens then
+  local is_proved = proved == first_turn(opens) - tonumber(ARGV[9])
+  if is_proved or (now < opens and not room[5]) then
+    if not room[4] then
+      -- Not committed to: nobody enters before the seed can no more be another.
+      return { -2, place_of(user), room_now() }
+    end
+    if room[4] ~= ARGV[7] then
+      return { -4, place_of(user), room_now() }
+    end
+    lot = tonumber(ARGV[8])
+    proved = is_proved and lot or proved
+  end
+end
+local patience = tonumber(lets_in() and ARGV[3] or ARGV[4])
 -- The first write: a server without room refuses this one, and nothing has happened.
 hear(patience, ARGV[6] == '1')
 local place = place_of(user)
@@ -34,6 +52,10 @@ if came == 1 then
   if is_lost then
     came = 4
     redis.call('HSET', ROOM, 'turn', text(math.max(tonumber(room[2]), proved)))
+    redis.call('HINCRBY', ROOM, 'joined', 1)
+  elseif lot > tonumber(place[2]) then
+    -- Once: who has given it up waits behind all lots.
+    turn = lot
     redis.call('HINCRBY', ROOM, 'joined', 1)
   else
     if tonumber(room[2]) >= most then

@@ -6,7 +6,7 @@
 --
 -- Returns { room, place of each }.
 local room = room_now()
-local patience = tonumber(room[1] == 'open' and ARGV[1] or ARGV[2])
+local patience = tonumber(lets_in() and ARGV[1] or ARGV[2])
 local places = {}
 -- A server that refuses to be written to, full or a mere copy, tells nobody to stand nowhere.
 if room[1] and #ARGV > 5 then

@@ -17,7 +17,7 @@ end
 local room = redis.call('HMGET', ROOM, 'state', 'cap', 'per_minute', 'next', 'pace', 'paced')
 local answer = { '0' }
 local count = 0
-if room[1] == 'open' then
+if lets_in() then
   local limit, most = tonumber(room[2]), tonumber(ARGV[3])
   if most >= 0 then
     limit = math.min(limit, most)

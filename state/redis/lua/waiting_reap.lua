@@ -9,7 +9,7 @@ if not state then
   -- Lost, or being put back: nobody is gone from it.
   return { 0, {}, {} }
 end
-if not is_audible(tonumber(state == 'open' and ARGV[2] or ARGV[3])) then
+if not is_audible(tonumber(lets_in() and ARGV[2] or ARGV[3])) then
   here = beat - lag
 end
 -- The first write: where signs of life cannot be written, neither can this, and nobody is given up.

@@ -2,8 +2,9 @@
 -- Not before the last of them is there: who comes meanwhile may show a turn that was used up.
 --
 -- ARGV[1] ms after which who asks no more is given up    ARGV[2] ms within which who is in shows up
--- ARGV[3] 1 where these are the last
--- ARGV[4..] step (1 waits, 2 is in, 3 was), user, turn and last ms of each
+-- ARGV[3] 1 where these are the last    ARGV[4] Unix ms of an opening by lot, or 0
+-- ARGV[5] digest of its seed    ARGV[6] 1 where the seed was shown
+-- ARGV[7..] step (1 waits, 2 is in, 3 was), user, turn and last ms of each
 --
 -- Returns how many were put. Who had a later turn, or has gone as far with this one, stays as it is.
 if redis.call('HSETNX', ROOM, 'turn', text(clock[1] * 1048576)) == 1 then
@@ -13,7 +14,7 @@ if redis.call('HSETNX', ROOM, 'turn', text(clock[1] * 1048576)) == 1 then
   )
 end
 local put, highest = 0, tonumber(redis.call('HGET', ROOM, 'turn'))
-for i = 4, #ARGV, 4 do
+for i = 7, #ARGV, 4 do
   local step, user, turn, last = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local place = place_of(user)
   local known, reached = tonumber(place[2]), place[1] == 0 and 3 or place[1]
@@ -39,6 +40,15 @@ for i = 4, #ARGV, 4 do
     end
     put = put + 1
   end
+end
+if ARGV[4] ~= '0' then
+  if redis.call('HEXISTS', ROOM, 'commitment') == 0 then
+    redis.call('HSET', ROOM, 'opens', ARGV[4], 'commitment', ARGV[5])
+  end
+  if ARGV[6] == '1' and redis.call('HGET', ROOM, 'commitment') == ARGV[5] then
+    redis.call('HSET', ROOM, 'drawn', text(now), 'shown', '1')
+  end
+  highest = math.max(highest, first_turn(ARGV[4]))
 end
 redis.call('HSET', ROOM, 'turn', text(highest))
 if ARGV[3] == '1' then

@@ -27,6 +27,7 @@ from state.domain.waiting.admission import (
     may_wait,
 )
 from state.domain.waiting.line import Fact, Stands, Step, Turn
+from state.domain.waiting.lots import LOT_BITS, NO_LOTS, NO_OPENING, Lots, Opening
 from state.redis.keys import WAITING_ROOMS, promotion, waiting_room
 from state.redis.scripts import Ask, Script
 
@@ -39,6 +40,9 @@ ANSWER_MS: Final = 600_000
 KEPT_MS: Final = 7 * 86_400_000
 """How long a room is kept that nobody uses or looks after; the scripts say the same."""
 
+OPENS_MAX_MS: Final = 14 * 86_400_000
+"""How far ahead an opening by lot lies at most: records of its seed are kept for 30 days."""
+
 RESTORED_MAX: Final = 500
 """Users that one script puts back."""
 
@@ -49,6 +53,7 @@ _ENTER: Final = Script("waiting", "waiting_enter")
 _LOOK: Final = Script("waiting", "waiting_look")
 _LEAVE: Final = Script("waiting", "waiting_leave")
 _PROMOTE: Final = Script("waiting", "waiting_promote")
+_LOTS: Final = Script("waiting", "waiting_lots")
 _RESTORE: Final = Script("waiting", "waiting_restore")
 _REAP: Final = Script("waiting", "waiting_reap")
 
@@ -66,6 +71,7 @@ class Entry(IntEnum):
     NEW:      a turn was given out. RESTORED: the one that was shown counts again.
     WAITS, IS_ADMITTED: nothing has changed.
     NO_ROOM, CLOSED: nobody enters here, or now. FULL: no turn is left.
+    NEEDS_LOT: nothing has changed; the turn by the room's lots has to be told.
     """
 
     NEW = 1
@@ -75,6 +81,20 @@ class Entry(IntEnum):
     NO_ROOM = -1
     CLOSED = -2
     FULL = -3
+    NEEDS_LOT = -4
+
+
+class Prepared(IntEnum):
+    """What came of the wish to have people stand by lot.
+
+    DONE: commit to a seed now. WAS_DONE: it is committed to. HAS_TURNS: somebody has entered, or
+    there is no room. NO_TIME: past, or too far ahead.
+    """
+
+    DONE = 1
+    WAS_DONE = 2
+    HAS_TURNS = 0
+    NO_TIME = -1
 
 
 class Entered(NamedTuple):
@@ -124,18 +144,26 @@ class WaitingRooms:
         return room
 
     async def enter(
-        self, event_id: int, user_id: str, proved_turn: int = 0, *, was_deaf: bool = False
+        self,
+        event_id: int,
+        user_id: str,
+        proved_turn: int = 0,
+        *,
+        was_deaf: bool = False,
+        lots: Lots = NO_LOTS,
     ) -> Entered:
         """Wait.
 
         proved_turn: one that the user has certainly had; counts where Redis has lost it.
         was_deaf: signs of life were refused here since the last one: their time did not count.
+        lots: those of the room, as far as the asker has them.
         Raises ValueError for a name that nobody waits under.
         """
         if not may_wait(user_id):
             raise ValueError("nobody waits under this name")
         times = (STALE_MS, NOT_OPEN_PATIENCE_MS, TURN_MAX)
-        values = (user_id, proved_turn, *times, int(was_deaf))
+        by_lot = lots.commitment, lots.turn_of(user_id), (1 << LOT_BITS) + 1
+        values = (user_id, proved_turn, *times, int(was_deaf), *by_lot)
         entry, place, room = await _ENTER.run(self._ask, waiting_room(event_id), values)
         return Entered(Entry(entry), _place(place), _room(room))
 
@@ -211,15 +239,45 @@ class WaitingRooms:
         if fields:
             await self._ask("HDEL", waiting_room(event_id)[-1], *fields)
 
-    async def restore(self, event_id: int, line: Sequence[Stands], *, is_last: bool = True) -> int:
+    async def prepare_lots(self, event_id: int, opens_ms: int) -> tuple[Prepared, Room | None]:
+        """Have nobody enter until `commit_lots`; who enters before the opening stands by lot."""
+        done, room = await self._lots(event_id, "prepare", opens_ms, OPENS_MAX_MS)
+        return Prepared(done), room
+
+    async def commit_lots(self, event_id: int, lots: Lots) -> bool:
+        """Have people stand by these lots, which everybody can hold us to; say whether they do."""
+        return (await self._lots(event_id, "commit", lots.opens_ms, lots.commitment))[0] > 0
+
+    async def draw_lots(self, event_id: int) -> Room | None:
+        """Give out no more lots, once it is time; return the room where it is, else None."""
+        done, room = await self._lots(event_id, "draw")
+        return room if done > 0 else None
+
+    async def show_lots(self, event_id: int) -> None:
+        """Let everybody be told the place; to be called once the seed can be read by all."""
+        await self._lots(event_id, "show")
+
+    async def _lots(self, event_id: int, *values: str | int) -> tuple[int, Room | None]:
+        done, room = await _LOTS.run(self._ask, waiting_room(event_id), values)
+        return done, _room(room)
+
+    async def restore(
+        self,
+        event_id: int,
+        line: Sequence[Stands],
+        *,
+        is_last: bool = True,
+        opening: Opening = NO_OPENING,
+    ) -> int:
         """Put back where users stand, at most `RESTORED_MAX`, and return how many were put there.
 
         A room that is not there is made, closed, once the last of them are put back. Who is known
         to have gone as far or further stays so; who stands further back, in a Redis with an old
-        file, is moved on to where they were told to be.
+        file, is moved on to where they were told to be. opening: what was told of lots here.
         """
         assert len(line) <= RESTORED_MAX
-        values: list[str | int] = [NOT_OPEN_PATIENCE_MS, SHOW_UP_MS, int(is_last)]
+        told = opening.opens_ms, opening.commitment, int(bool(opening.seed))
+        values: list[str | int] = [NOT_OPEN_PATIENCE_MS, SHOW_UP_MS, int(is_last), *told]
         for stands in line:
             values += [int(stands.step), stands.user_id, stands.turn, stands.last_ms]
         put: int = await _RESTORE.run(self._ask, waiting_room(event_id), values)
@@ -266,8 +324,20 @@ def _as_unreadable() -> Iterator[None]:
 
 
 def _read(told: Sequence[Any]) -> Room:
-    state, cap, per_minute, message, waiting, admitted, *counts, pace, now_ms = told
-    joined, left, expired, done, limit = (int(count or 0) for count in counts)
+    (
+        state,
+        cap,
+        per_minute,
+        message,
+        waiting,
+        admitted,
+        *counts,
+        commitment,
+        shown,
+        pace,
+        now_ms,
+    ) = told
+    joined, left, expired, done, limit, opens = (int(count or 0) for count in counts)
     return Room(
         RoomState(state.decode()),
         int(cap),
@@ -282,6 +352,9 @@ def _read(told: Sequence[Any]) -> Room:
         limit,
         float(pace),
         int(now_ms),
+        opens,
+        commitment.decode(),
+        shown == b"1",
     )
 
 

@@ -9,61 +9,26 @@ import pytest
 from redis.asyncio import Redis
 from support.redis.locking import redis_at
 from support.waiting.keys import passes
+from support.waiting.turns_in_memory import IDS, TurnsInMemory
 
 from api.admission.cycle import PromotionCycles
 from api.admission.desk import WaitingDesk
 from api.admission.pool import Pool
 from api.admission.turns import TurnLog
 from api.web.problems import Problem
-from schemas.topics import WAITING_TURNS
-from serdes.decoding import Decoded, TopicDecoder
-from serdes.registry.ids import counted_ids
 from state.domain.waiting.admission import RoomState, Standing
 from state.domain.waiting.line import Step
-from state.kafka.command_log import Appended, AppendUnknown
-from state.records.waiting.turns import TurnChanged
 from state.redis.keys import PROMOTION_CYCLES, WAITING_ROOMS, waiting_room
 from state.redis.waiting.rooms import Entry
 from state.redis.waiting.tasks import PromotionTasks
 
 EVENTS = count(8_500_000)
-IDS = counted_ids()
-
-
-class Topic:
-    """The topic in memory, in the place of its CommandLog; is_away: it takes nothing."""
-
-    def __init__(self) -> None:
-        self.records: dict[bytes, TurnChanged] = {}
-        self.is_away = False
-        self._decoder = TopicDecoder(WAITING_TURNS, IDS)
-
-    def start(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    def partition_of(self, _: bytes) -> int:
-        return 0
-
-    async def send(self, key: bytes, value: bytes, *, partition: int) -> Appended:
-        if self.is_away:
-            raise AppendUnknown("nobody answers")
-        verdict = self._decoder.decode(value, ())
-        assert isinstance(verdict, Decoded)
-        self.records[key] = TurnChanged(*verdict.fields)
-        return Appended(partition, len(self.records))
-
-    def of(self, event: int, user: str) -> list[Step]:
-        mine = (one for one in self.records.values() if one.event_id == event)
-        return sorted(Step(one.step) for one in mine if one.user_id.decode() == user)
-
-
-Test = Callable[[WaitingDesk, Topic, Redis, int], Awaitable[None]]
+Test = Callable[[WaitingDesk, TurnsInMemory, Redis, int], Awaitable[None]]
 
 
 def run(url: str, test: Test) -> None:
     async def go() -> None:
-        topic: Any = Topic()
+        topic: Any = TurnsInMemory()
         desk = WaitingDesk(url, passes(), turns=TurnLog(topic, IDS))
         event = next(EVENTS)
         try:
@@ -99,7 +64,7 @@ def cycles(desk: WaitingDesk, client: Redis) -> PromotionCycles:
 
 
 def test_u6_who_enters_is_told_the_turn_once_it_is_written_down(redis_url: str) -> None:
-    async def test(desk: WaitingDesk, topic: Topic, client: Redis, event: int) -> None:
+    async def test(desk: WaitingDesk, topic: TurnsInMemory, client: Redis, event: int) -> None:
         topic.is_away = True
         await out_of_reach(desk.enter(event, ann(event), None))
         # It has the turn, and nobody was told: neither here nor by a pod that is asked next.
@@ -122,7 +87,7 @@ def test_u6_who_enters_is_told_the_turn_once_it_is_written_down(redis_url: str) 
 def test_u6_who_is_let_in_is_told_so_once_that_is_written_down(redis_url: str) -> None:
     """The promoter has died between the script and the log: whoever is asked first writes it."""
 
-    async def test(desk: WaitingDesk, topic: Topic, client: Redis, event: int) -> None:
+    async def test(desk: WaitingDesk, topic: TurnsInMemory, client: Redis, event: int) -> None:
         await desk.enter(event, ann(event), None)
         await desk.rooms.promote(event, "p-1", 1)
         topic.is_away = True
@@ -140,7 +105,7 @@ def test_u6_who_is_let_in_is_told_so_once_that_is_written_down(redis_url: str) -
 def test_u6_who_leaves_is_written_down_by_the_next_cycle_where_it_was_not(
     redis_url: str, is_admitted: bool
 ) -> None:
-    async def test(desk: WaitingDesk, topic: Topic, client: Redis, event: int) -> None:
+    async def test(desk: WaitingDesk, topic: TurnsInMemory, client: Redis, event: int) -> None:
         await desk.enter(event, ann(event), None)
         if is_admitted:
             await desk.rooms.promote(event, "p-1", 1)
@@ -159,7 +124,7 @@ def test_u6_who_leaves_is_written_down_by_the_next_cycle_where_it_was_not(
 
 
 def test_u6_nobody_is_let_in_while_nobody_could_be_told(redis_url: str) -> None:
-    async def test(desk: WaitingDesk, topic: Topic, client: Redis, event: int) -> None:
+    async def test(desk: WaitingDesk, topic: TurnsInMemory, client: Redis, event: int) -> None:
         names: Sequence[str] = [f"{at}-{ann(event)}" for at in range(3)]
         for name in names:
             await desk.enter(event, name, None)

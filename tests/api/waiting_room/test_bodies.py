@@ -16,7 +16,9 @@ from api.waiting_room.bodies import (
     place_body,
     room_body,
 )
+from api.waiting_room.stream import id_of
 from state.domain.waiting.admission import NOWHERE, Place, Room, RoomState, Standing
+from state.domain.waiting.lots import first_turn, undrawn_turn
 
 ROOM = Room(RoomState.OPEN, 10, 60, "soon", 40, 3, 50, 2, 4, 1, -1, 0.5, 1_900_000_000_000)
 WAITING = Place(Standing.WAITING, 5, 9)
@@ -52,6 +54,31 @@ def test_tokens_prove_the_turn_that_is_shown() -> None:
     assert (told["ends_ms"], told["last_ms"]) == (ADMITTED.ends_ms, ADMITTED.last_ms)
 
 
+def test_d31_before_the_lots_are_drawn_nothing_is_told_that_depends_on_them() -> None:
+    opens_ms, made = 1_900_000_060_000, passes()
+    room = ROOM._replace(opens_ms=opens_ms, commitment="ab" * 32)
+    early = [Place(Standing.WAITING, undrawn_turn(opens_ms) + lot, lot) for lot in (1, 200)]
+    stands = [Stand(room, place) for place in early]
+    told = [place_body(7, "ann", stand, made, is_entering=True) for stand in stands]
+    tokens = [one.pop("queue_token") for one in told]
+    assert told[0] == told[1]
+    assert (told[0]["state"], told[0]["position"], told[0]["room"]) == ("PRE_QUEUE", None, "open")
+    assert (told[0]["opens_ms"], told[0]["commitment"]) == (opens_ms, "ab" * 32)
+    assert {made.turn_in(one, QUEUE, 7, "ann") for one in tokens} == {undrawn_turn(opens_ms)}
+    assert len({id_of(stand) for stand in stands}) == 1
+    PlaceBody.model_validate({**told[0], "queue_token": None}, strict=False)
+    # Who waits there by a number keeps that, and is told as little.
+    late = Stand(room, Place(Standing.WAITING, first_turn(opens_ms), 300))
+    told_late = place_body(7, "ann", late, made, is_entering=True)
+    assert made.turn_in(told_late.pop("queue_token"), QUEUE, 7, "ann") == late.place.turn
+    assert told_late == told[0]
+    # From then on all is as in any room.
+    drawn = Stand(room._replace(is_shown=True), early[1])
+    body = place_body(7, "ann", drawn, made, is_entering=True)
+    assert (body["state"], body["position"]) == ("WAITING", 201)
+    assert made.turn_in(body["queue_token"], QUEUE, 7, "ann") == early[1].turn
+
+
 def test_d37_who_waits_is_told_place_estimate_and_message() -> None:
     told = place_body(7, "ann", Stand(ROOM, WAITING), passes())
     # The tenth, where one is let in every two seconds.
@@ -81,6 +108,8 @@ def test_d37_an_operator_sees_lengths_rates_and_where_everybody_went() -> None:
         {"per_minute": -1},
         {"state": "ajar"},
         {"message": "x" * 501},
+        {"opens_ms": 0},
+        {"opens_ms": 4_102_444_800_001},
         {"color": "red"},
     ],
 )
@@ -92,7 +121,7 @@ def test_what_no_room_can_be_is_refused(change: dict[str, object]) -> None:
 def test_a_change_of_nothing_and_one_of_all_are_taken() -> None:
     assert RoomChange.model_validate({}).model_dump(exclude_none=True) == {}
     assert RoomChange.model_validate({}).room_state is None
-    whole = {"state": "closed", "cap": 0, "per_minute": 0, "message": ""}
+    whole = {"state": "closed", "cap": 0, "per_minute": 0, "message": "", "opens_ms": 1}
     change = RoomChange.model_validate(whole)
     assert change.model_dump() == whole
     assert change.room_state is RoomState.CLOSED

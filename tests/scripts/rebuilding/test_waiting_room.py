@@ -15,6 +15,7 @@ from scripts.history.reading import Unread
 from scripts.program.main import run
 from scripts.rebuilding import waiting_room as rebuilding
 from state.domain.waiting.line import Fact, Step
+from state.domain.waiting.lots import commitment_of
 from state.redis.keys import waiting_room
 
 EVENTS = count(9_400_000)
@@ -86,6 +87,21 @@ def test_u6_what_cannot_be_read_is_not_taken_for_nothing(
         assert not client.exists(*waiting_room(world.event))
     assert world.run("--despite-unreadable") == 0
     assert "left out: 2" in capsys.readouterr().out
+
+
+def test_d31_u6_a_line_by_lot_opens_as_it_would_have(
+    world: World, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commitment = commitment_of(bytes(32))
+    told = {"eventId": world.event, "opensMs": 2**41, "commitment": commitment, "seed": ""}
+    others = told | {"commitment": "ab" * 32, "opensMs": 2**40}
+    world.records[:0] = [(0, LogRecord(0, 0, b"", b""), "SeedTold", one) for one in (others, told)]
+    assert world.run("--dry-run") == 1
+    assert f"opens at {2**41} Unix ms" in capsys.readouterr().out
+    assert world.run() == 0
+    with Redis.from_url(redis_url) as client:
+        fields = client.hmget(waiting_room(world.event)[0], ["opens", "commitment", "shown"])
+        assert fields == [str(2**41).encode(), commitment.encode(), None]
 
 
 def test_u6_what_no_pod_tells_puts_nobody_into_a_line() -> None:

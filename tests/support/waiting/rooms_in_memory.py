@@ -8,6 +8,7 @@ from support.waiting.model import ModelOfRoom
 
 from api.admission.desk import WaitingDesk
 from state.domain.waiting.admission import NOWHERE, Place, Room, RoomState, Standing
+from state.domain.waiting.lots import NO_LOTS, Lots
 from state.redis.waiting.rooms import Entered, Entry, WaitingRooms
 
 
@@ -42,6 +43,7 @@ class RoomsInMemory(WaitingRooms):
         proved_turn: int = 0,
         *,
         was_deaf: bool = False,  # noqa: ARG002
+        lots: Lots = NO_LOTS,  # noqa: ARG002
     ) -> Entered:
         if event_id not in self.models:
             return Entered(Entry.NO_ROOM, NOWHERE, None)

@@ -50,6 +50,8 @@ def log_of(*rooms: SeenRoom, told: tuple[Step, ...] = TOLD, before: int | None =
         )
         for user, turn, step, last_ms in told
     ]
+    seed = {"eventId": EVENT, "opensMs": 1, "commitment": "ab", "seed": ""}
+    values.append(value_of("SeedTold", seed))
     log.turns = {0: [LogRecord(at, 0, b"7", value) for at, value in enumerate(values)]}
     log.turns_before = {0: len(values) if before is None else before}
     log.rooms, log.rooms_read_ms = rooms, NOW_S * 1_000
