@@ -21,7 +21,7 @@ from state.domain.keys import split_issued_id
 from state.domain.outcome import Outcome, ReservationView, as_stored, moves, newer_view
 from state.domain.reasons import ApiReason, Reason
 from state.kafka.command_log import NotAppended
-from state.owners.lookup import OwnerNotReady, OwnerUnreachable
+from state.owners.questions import OwnerNotReady, OwnerUnreachable
 
 _NO_RESERVATION: Final = "There is none, or none of yours; a pending one may be there later."
 

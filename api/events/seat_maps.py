@@ -24,7 +24,8 @@ from api.web.whole_numbers import USUAL_FORM, DayMs, Int64
 from state.domain.layout import Plan, Row
 from state.domain.reasons import ApiReason, Reason
 from state.domain.status import is_other_history
-from state.owners.lookup import OwnerNotReady, OwnerUnreachable, SectionRecords
+from state.owners.lookup import SectionRecords
+from state.owners.questions import OwnerNotReady, OwnerUnreachable
 from state.views.seat_maps import AbsenceUnsure, SeatMap, SeatMapCache
 
 router = APIRouter(tags=["events"])

@@ -16,7 +16,8 @@ from state.domain.keys import partition_of
 from state.domain.outcome import ReservationView, as_stored
 from state.domain.reservation import Status
 from state.kafka.command_log import NotAppended
-from state.owners.lookup import OwnerLookup, OwnerNotReady, OwnersBusy, OwnerUnreachable
+from state.owners.lookup import OwnerLookup
+from state.owners.questions import OwnerNotReady, OwnersBusy, OwnerUnreachable
 from state.redis.client import client_of
 from state.redis.lease import Lease
 from state.redis.policy import Evicts, check_policy

@@ -21,7 +21,7 @@ from api.web.problems import CONTENT_TYPE, Problem
 from api.web.requests import Receive, Scope, Send
 from api.web.waits import ClientGone
 from state.domain.reasons import ApiReason, Reason
-from state.owners.lookup import OwnersBusy
+from state.owners.questions import OwnersBusy
 from state.redis.line import TooManyAsk
 
 ERRORS_MAX: Final = 10

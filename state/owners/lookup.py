@@ -17,40 +17,38 @@ where the owner's progress covers every decision that this pod knows of the part
 told an outcome is never told by an owner that there was none. Nor may an answer be older than one
 that was taken in the last `SHOWN_S`: of topics whose decisions a pod does not follow, that alone
 keeps what it shows from going back in time.
-
-aiokafka reads the directory: confluent_kafka 2.16.0 reads beyond the end of a committed offset's
-metadata, and raises when what lies there is no text.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Self
 from weakref import WeakValueDictionary
 
 import aiohttp
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
-from aiokafka.protocol.commit import OffsetFetchRequest
 
 from schemas.topics import SECTION_COMMANDS
 from serdes.avro.stored import stored_decoder
 from state.domain.keys import LAYOUT, RESERVATION, SECTION
 from state.domain.layout import Layout, Plan
 from state.domain.reservation import Reservation
-from state.kafka.group_offsets import committed_in
+from state.owners.directory import NO_ARGUMENTS, CommittedOwners, Directory, Group
 from state.owners.name import address_of
-from state.owners.protocol import OWNER_HEADER, PROGRESS_HEADER, path_to, path_to_keys, unframed
+from state.owners.protocol import PROGRESS_HEADER
+from state.owners.questions import (
+    OwnerNotReady,
+    OwnersBusy,
+    OwnerUnreachable,
+    Question,
+    body_of,
+    payloads_in,
+)
 from state.records.names import SectionLayout, SectionState
 from state.records.reservation import reservation_of
 from state.records.section import plan_of
-
-log = logging.getLogger(__name__)
 
 DIRECTORY_AGE_S: Final = 2.0
 """Who owns what is asked anew after this long, while look-ups arrive."""
@@ -61,33 +59,11 @@ a log that was restored to before is believed after it."""
 
 PATIENCE_S: Final = 1.0
 ATTEMPT_S: Final = 1.0
-BROKER_S: Final = 3.0
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 0.2
 _CONNECTIONS_PER_OWNER: Final = 16
-# Eight records of the largest size, with room to spare.
-_ANSWER_BYTES_MAX: Final = 8 << 20
-NO_ARGUMENTS: Final[Mapping[str, Any]] = {}
 
 _STATE: Final = "io.seatstream.state."
-
-
-class OwnerNotReady(Exception):
-    """The partition's owner cannot answer yet: it restores, or the partition changes hands."""
-
-
-class OwnerUnreachable(Exception):
-    """Nobody can be asked: no owner is known, it does not answer, or it refuses to.
-
-    Operator action: look at the workers; when they run, at the token and the advertised address.
-    """
-
-
-class OwnersBusy(Exception):
-    """An owner answers, but more is asked of it at once than it answers in time.
-
-    Operator action: none as long as it passes; else more workers, or fewer clients that poll.
-    """
 
 
 class _Shown(NamedTuple):
@@ -117,74 +93,6 @@ class SectionRecords(NamedTuple):
     version: int
     changed_at_ms: int
     free: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """Who owns which partition of the group, as of one moment of the loop's clock."""
-
-    owner_by_place: Mapping[tuple[str, int], str]
-    read_at_s: float
-
-
-class Group(Protocol):
-    """Where the directory is read from."""
-
-    async def owners(self) -> Mapping[tuple[str, int], str]:
-        """Return owners by (topic, partition), exactly as they were committed.
-
-        Raises OwnerUnreachable when the brokers do not tell.
-        """
-
-    async def close(self) -> None: ...
-
-
-class CommittedOwners:
-    """Implements `Group` on the metadata of the group's committed offsets."""
-
-    def __init__(self, brokers: str, group: str, kafka: Mapping[str, Any] = NO_ARGUMENTS) -> None:
-        self._group = group
-        self._brokers = brokers
-        self._kafka = kafka
-        self._admin: AIOKafkaAdminClient | None = None
-
-    async def owners(self) -> Mapping[tuple[str, int], str]:
-        try:
-            async with asyncio.timeout(BROKER_S):
-                admin = await self._connected()
-                coordinator = await admin.find_coordinator(self._group)
-                request = OffsetFetchRequest(self._group, None)
-                # The public call reads no error of the whole group.
-                answer = await admin._send_request(request, coordinator)  # noqa: SLF001
-                committed = committed_in(answer)
-        except (KafkaError, TimeoutError, OSError) as error:
-            # The coordinator may have moved, which this client does not notice by itself.
-            await self.close()
-            raise OwnerUnreachable(f"the brokers do not tell who owns what: {error!r}") from error
-        # Of a partition that the coordinator cannot tell about nothing is known, as of one that
-        # nobody has claimed: its look-ups ask again.
-        return {
-            (tp.topic, tp.partition): at.metadata
-            for tp, at in committed.items()
-            if not isinstance(at, KafkaError)
-        }
-
-    async def close(self) -> None:
-        admin, self._admin = self._admin, None
-        if admin is not None:
-            await admin.close()
-
-    async def _connected(self) -> AIOKafkaAdminClient:
-        if self._admin is None:
-            admin = AIOKafkaAdminClient(
-                bootstrap_servers=self._brokers.split(","),
-                client_id="seatstream-owner-lookup",
-                request_timeout_ms=int(BROKER_S * 1000),
-                **self._kafka,
-            )
-            await admin.start()
-            self._admin = admin
-        return self._admin
 
 
 class OwnerLookup:
@@ -289,19 +197,19 @@ class OwnerLookup:
         self, topic: str, partition: int, store_keys: Sequence[bytes]
     ) -> list[bytes | None]:
         """Return the committed payloads of up to eight store keys, as of one moment."""
-        return await self._asked(_Question(topic, partition, tuple(store_keys)))
+        return await self._asked(Question(topic, partition, tuple(store_keys)))
 
     async def keys(self, topic: str, partition: int, prefix: bytes, begin: bytes) -> list[bytes]:
         """Return the first store keys, `LISTED_MAX` at most, from `begin` on that have a prefix.
 
         begin: has the prefix itself. Raises as `get`.
         """
-        listed = await self._asked(_Question(topic, partition, (prefix, begin), is_listing=True))
+        listed = await self._asked(Question(topic, partition, (prefix, begin), is_listing=True))
         return [key for key in listed if key is not None]
 
     # --- inside ----------------------------------------------------------------------------
 
-    async def _asked(self, question: _Question) -> list[bytes | None]:
+    async def _asked(self, question: Question) -> list[bytes | None]:
         """Ask the owner of a partition until it answers, or patience is over."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + self._patience_s
@@ -329,7 +237,7 @@ class OwnerLookup:
             newer_than_s = asked_at_s
 
     async def _attempt(
-        self, question: _Question, least: int, newer_than_s: float
+        self, question: Question, least: int, newer_than_s: float
     ) -> list[bytes | None]:
         directory = await self._directory_since(newer_than_s)
         place = question.topic, question.partition
@@ -344,11 +252,11 @@ class OwnerLookup:
             self._counts["attempts"] += 1
             try:
                 async with self._session.get(url, allow_redirects=False) as answer:
-                    body = await _body_of(answer)
+                    body = await body_of(answer)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise OwnerUnreachable(f"{owner} does not answer: {error!r}") from error
             line.answered_s = asyncio.get_running_loop().time()
-        payloads = _payloads(owner, answer.status, answer.headers, body, question.count, least)
+        payloads = payloads_in(owner, answer.status, answer.headers, body, question.count, least)
         self._note_shown(place, int(answer.headers[PROGRESS_HEADER]))
         return payloads
 
@@ -391,67 +299,3 @@ class OwnerLookup:
         began_s = asyncio.get_running_loop().time()
         self._counts["directory"] += 1
         return Directory(await self._group.owners(), began_s)
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What is asked of an owner: some store keys, or to list them.
-
-    topic, partition: of the owner's input. keys: whose payloads are wanted; of a listing, its
-    prefix and where it begins.
-    """
-
-    topic: str
-    partition: int
-    keys: tuple[bytes, ...]
-    is_listing: bool = False
-
-    @property
-    def path(self) -> str:
-        if self.is_listing:
-            return path_to_keys(self.topic, self.partition, *self.keys)
-        return path_to(self.topic, self.partition, self.keys)
-
-    @property
-    def count(self) -> int | None:
-        """Return how many payloads an answer has; None for any number."""
-        return None if self.is_listing else len(self.keys)
-
-
-def _payloads(
-    owner: str, status: int, headers: Mapping[str, str], body: bytes, count: int | None, least: int
-) -> list[bytes | None]:
-    """Return what an owner's answer says.
-
-    count: of the payloads that were asked for. least: every command below it must be in what is
-    answered.
-    """
-    if status in {401, 403}:
-        raise OwnerUnreachable(f"{owner} refuses look-ups: {status} {body[:100]!r}")
-    if status in {421, 503}:
-        raise OwnerNotReady(f"{owner}: {body[:100]!r}")
-    answers = {200} if count is None else {200, 404}
-    if status not in answers or OWNER_HEADER not in headers:
-        # Somebody else listens there, or a newer worker.
-        raise OwnerUnreachable(f"{owner} answers {status} {body[:100]!r}")
-    if headers[OWNER_HEADER] != owner:
-        raise OwnerNotReady(f"{headers[OWNER_HEADER]} answers in the place of {owner}")
-    progress = headers.get(PROGRESS_HEADER, "")
-    if not progress.isdecimal():
-        raise OwnerUnreachable(f"{owner} does not say how far it has come: {progress!r}")
-    if int(progress) < least:
-        raise OwnerNotReady(f"{owner} has stored what is below {progress}, {least} is decided")
-    if count == 1:
-        return [body if status == 200 else None]
-    payloads = unframed(body)
-    if payloads is None or count not in {None, len(payloads)}:
-        raise OwnerUnreachable(f"{owner} answers something else than {count} records")
-    return payloads
-
-
-async def _body_of(answer: aiohttp.ClientResponse) -> bytes:
-    body = await answer.content.read(_ANSWER_BYTES_MAX)
-    while body and not answer.content.at_eof() and len(body) < _ANSWER_BYTES_MAX:
-        part: Any = await answer.content.read(_ANSWER_BYTES_MAX - len(body))
-        body += part
-    return body

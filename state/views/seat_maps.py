@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from state.domain.keys import partition_of, section_key
-from state.owners.lookup import OwnerNotReady, SectionRecords
+from state.owners.lookup import SectionRecords
+from state.owners.questions import OwnerNotReady
 from state.views.availability.answers import age_ms, boot_clock_ns
 from state.views.availability.statuses import SectionStatuses
 

@@ -17,7 +17,7 @@ from support.pods.reservations_asked import (
 from support.seats.section_commands import confirm, tick
 
 from api.pod import Pod
-from state.owners.lookup import OwnerNotReady, OwnerUnreachable
+from state.owners.questions import OwnerNotReady, OwnerUnreachable
 
 
 def test_an_old_reservation_is_read_from_its_owner_and_reads_the_same() -> None:

@@ -31,7 +31,8 @@ from integration.workers import ENDED_ITSELF, SESSION_TIMEOUT_S, Fleet
 
 from infra.stack import QUICK_RESTART
 from infra.stack.processes import wait_until
-from state.owners.lookup import CommittedOwners, OwnerUnreachable
+from state.owners.directory import CommittedOwners
+from state.owners.questions import OwnerUnreachable
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(420)]
 

@@ -12,13 +12,10 @@ from integration.counting import KEY_TAG
 from integration.workers import ENDED_ITSELF, Fleet, read_committed
 
 from infra.stack.processes import wait_until
-from state.owners.lookup import (
-    CommittedOwners,
-    OwnerLookup,
-    OwnerNotReady,
-    OwnerUnreachable,
-)
+from state.owners.directory import CommittedOwners
+from state.owners.lookup import OwnerLookup
 from state.owners.name import address_of, owner_name
+from state.owners.questions import OwnerNotReady, OwnerUnreachable
 from state.stores import envelope
 from state.stores.partition_state import SIGNED_KEYS
 

@@ -19,7 +19,7 @@ from state.domain.keys import cart_key, partition_of
 from state.domain.reservation import Status
 from state.domain.status import SectionStatus
 from state.kafka.command_log import AppendUnknown, NotAppended
-from state.owners.lookup import OwnerUnreachable
+from state.owners.questions import OwnerUnreachable
 
 A, B, C = SECTIONS
 BOTH = wish((A, 2), (B, 3))

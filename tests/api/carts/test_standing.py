@@ -12,7 +12,7 @@ from api.carts.standing import awaited_cart, cart_at_owner
 from api.pod import Pod
 from api.web.problems import Problem
 from state.domain.carts.statuses import CartStatus
-from state.owners.lookup import OwnerNotReady
+from state.owners.questions import OwnerNotReady
 
 A, B, _ = SECTIONS
 ID = cart_id_of()

@@ -12,7 +12,8 @@ from support.pods.told_seats import PRICES, ROWS, Decided, Owners, records
 from support.records.status_records import EVENT, Fed, counts
 
 from state.domain.layout import Layout, Row
-from state.owners.lookup import OwnerNotReady, OwnerUnreachable, SectionRecords
+from state.owners.lookup import SectionRecords
+from state.owners.questions import OwnerNotReady, OwnerUnreachable
 
 SEATS = f"/v1/events/{EVENT}/sections/A/seats"
 LAYOUT = f"/v1/events/{EVENT}/sections/A/layout"

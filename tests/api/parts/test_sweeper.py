@@ -16,7 +16,7 @@ from support.seats.section_commands import EVENT, A, hold, release
 from api.parts.sweeper import LockSweeper
 from infra.stack.redis_server import RedisServer
 from state.domain.keys import section_key
-from state.owners.lookup import OwnerNotReady
+from state.owners.questions import OwnerNotReady
 from state.redis.keys import LockKeys, lease, seat_locks
 from state.redis.lease import Lease
 from state.redis.seat_lock import Granted, SeatLock, owner_of

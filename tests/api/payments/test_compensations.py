@@ -13,7 +13,7 @@ from support.seats.section_commands import EVENT, PARTITIONS, A, told
 from api.pod import Pod
 from state.domain.keys import COMPENSATION
 from state.domain.purchases.statuses import PurchaseStatus
-from state.owners.lookup import OwnerNotReady
+from state.owners.questions import OwnerNotReady
 from state.records.payments import OtherPayment
 
 OPERATOR = bearer(sub="olga", roles=["operator"])

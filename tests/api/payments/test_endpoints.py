@@ -13,7 +13,7 @@ from support.seats.section_commands import EVENT, confirm, fail_payment, release
 from api.pod import Pod
 from state.domain.keys import ticket_of
 from state.domain.purchases.statuses import PurchaseStatus
-from state.owners.lookup import OwnerUnreachable
+from state.owners.questions import OwnerUnreachable
 
 
 def test_a_payment_is_begun_by_one_record_and_answered_with_where_to_ask() -> None:

@@ -11,7 +11,7 @@ from support.seats.section_commands import confirm, refund_seats
 
 from api.pod import Pod
 from state.domain.purchases.statuses import PurchaseStatus
-from state.owners.lookup import OwnerUnreachable
+from state.owners.questions import OwnerUnreachable
 
 
 def test_a_payment_is_told_as_the_payments_role_keeps_it() -> None:

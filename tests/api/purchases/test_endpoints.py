@@ -12,7 +12,7 @@ from support.issuing.purchases_asked import EVENT, asking, pem, word
 from support.pods.reservations_asked import ANN, BOB, problem
 
 from api.pod import Pod
-from state.owners.lookup import OwnerNotReady, OwnerUnreachable
+from state.owners.questions import OwnerNotReady, OwnerUnreachable
 
 KEY = pem()
 

@@ -15,7 +15,7 @@ from support.seats.section_commands import EVENT, A, confirm, extend, release, t
 from api.pod import Pod
 from state.domain.keys import issued_id, ticket_of
 from state.domain.outcome import Place, place_of
-from state.owners.lookup import OwnerNotReady, OwnerUnreachable
+from state.owners.questions import OwnerNotReady, OwnerUnreachable
 
 PATH = f"/v1/events/{EVENT}/reservations"
 ANN = bearer(sub="ann")

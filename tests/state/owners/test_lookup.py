@@ -18,17 +18,11 @@ from support.seats.section_commands import EVENT, A, B, block, confirm, hold, op
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import section_key
 from state.domain.reservation import Status
-from state.owners.lookup import (
-    DIRECTORY_AGE_S,
-    SHOWN_S,
-    Directory,
-    OwnerLookup,
-    OwnerNotReady,
-    OwnersBusy,
-    OwnerUnreachable,
-)
+from state.owners.directory import Directory
+from state.owners.lookup import DIRECTORY_AGE_S, SHOWN_S, OwnerLookup
 from state.owners.name import owner_name
 from state.owners.protocol import LISTED_MAX
+from state.owners.questions import OwnerNotReady, OwnersBusy, OwnerUnreachable
 from state.stores.memory import MemoryStore
 
 pytestmark = pytest.mark.timeout(60)

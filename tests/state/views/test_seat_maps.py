@@ -10,7 +10,7 @@ from support.records.status_records import EVENT, MS, PARTITIONS, Fed, counts
 
 from schemas.topics import SECTION_COMMANDS
 from state.domain.keys import partition_of, section_key
-from state.owners.lookup import OwnerNotReady
+from state.owners.questions import OwnerNotReady
 from state.views.seat_maps import YOUNG_MS, AbsenceUnsure, SeatMapCache
 
 

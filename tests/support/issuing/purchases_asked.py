@@ -16,7 +16,8 @@ from support.pods.api_pods import client_of
 from support.pods.reservation_pods import Nobody, Seats, pod_over
 
 from api.pod import Pod
-from state.owners.lookup import OwnerLookup, _Question
+from state.owners.lookup import OwnerLookup
+from state.owners.questions import Question
 
 __all__ = ["EVENT", "asking", "pem", "word"]
 
@@ -37,7 +38,7 @@ class IssuedStores(OwnerLookup):
 
     async def _attempt(
         self,
-        question: _Question,
+        question: Question,
         least: int,  # noqa: ARG002
         newer_than_s: float,  # noqa: ARG002
     ) -> list[bytes | None]:

@@ -17,7 +17,8 @@ from api.pod import Pod
 from infra.process.record_ids import Headers
 from state.domain.keys import partition_of
 from state.kafka.command_log import Appended
-from state.owners.lookup import OwnerLookup, _payloads, _Question
+from state.owners.lookup import OwnerLookup
+from state.owners.questions import Question, payloads_in
 from state.views.availability.statuses import SectionStatuses
 
 ANN, BOB = bearer(sub="ann"), bearer(sub="bob")
@@ -64,7 +65,7 @@ class CartOwners(OwnerLookup):
 
     async def _attempt(
         self,
-        question: _Question,
+        question: Question,
         least: int,
         newer_than_s: float,  # noqa: ARG002
     ) -> list[bytes | None]:
@@ -76,7 +77,7 @@ class CartOwners(OwnerLookup):
         stored = self.world.driver.stored(question.topic, question.partition)
         headers = {"X-Owner": "one", "X-Progress-Offset": "0"}
         status = 200 if key in stored and not self.is_behind else 404
-        return _payloads("one", status, headers, stored.get(key, b""), 1, least)
+        return payloads_in("one", status, headers, stored.get(key, b""), 1, least)
 
 
 def asking(

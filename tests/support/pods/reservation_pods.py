@@ -26,8 +26,9 @@ from serdes.decoding import TopicDecoder
 from state.domain.event import Event
 from state.domain.keys import partition_of, section_key
 from state.kafka.command_log import Appended, AppendUnknown, NotAppended
-from state.owners.lookup import OwnerLookup, OwnerNotReady, _payloads, _Question
+from state.owners.lookup import OwnerLookup
 from state.owners.protocol import LISTED_MAX, framed
+from state.owners.questions import OwnerNotReady, Question, payloads_in
 from state.redis.idempotency import Claim, IdempotencyKeys
 from state.views.availability.statuses import SectionStatuses
 from state.views.events.catalogue import Events
@@ -241,7 +242,7 @@ class Owners(OwnerLookup):
 
     async def _attempt(
         self,
-        question: _Question,
+        question: Question,
         least: int,
         newer_than_s: float,  # noqa: ARG002
     ) -> list[bytes | None]:
@@ -261,10 +262,10 @@ class Owners(OwnerLookup):
         if question.is_listing:
             prefix, begin = question.keys
             found = sorted(key for key in stored if key.startswith(prefix) and key >= begin)
-            return _payloads("one", 200, headers, framed(found[:LISTED_MAX]), None, least)
+            return payloads_in("one", 200, headers, framed(found[:LISTED_MAX]), None, least)
         [key] = question.keys
         status = 200 if key in stored else 404
-        return _payloads("one", status, headers, stored.get(key, b""), 1, least)
+        return payloads_in("one", status, headers, stored.get(key, b""), 1, least)
 
 
 class FreshEvents(Events):
