@@ -8,29 +8,33 @@ nothing is pending.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Final
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Response
 
 from api.admission.desk import no_room
-from api.commands.desk import APPEND_WAIT_S, Command, CommandDesk, Wait
+from api.commands.desk import CommandDesk
 from api.events.bodies import AdmissionDemand, ChangedEvent, Opening, event_body
 from api.events.catalogue import Catalogue, known_event, now_ms
 from api.events.openings import check_times, opened, prepared
-from api.guard import Operator, limited, operator, pod_of
-from api.headers import AskedWait, Key
+from api.events.sections import (
+    NAMED_MAX,
+    Answers,
+    Asked,
+    ByOperator,
+    ask_each,
+    check_refusals,
+)
+from api.guard import limited, operator
 from api.pod import Pod
 from api.web.ids import EventIdInPath
-from api.web.problems import STATUS, Problem, ToldAs, retry_after, told_as
-from api.web.waits import Caller, caller_of
-from infra.process.log_lines import Correlation
+from api.web.problems import Problem, ToldAs, retry_after, told_as
 from infra.process.record_ids import record_headers
 from state.domain.event import TRANSITIONS, Event, EventStatus, Trigger, closing_window
-from state.domain.keys import section_key, ticket_of
-from state.domain.outcome import Outcome, OutcomeKind, reason_of
+from state.domain.outcome import OutcomeKind
 from state.domain.reasons import ApiReason, Reason
 from state.domain.transitions import advance
 from state.kafka.command_log import AppendUnknown, NotAppended, TooLarge
@@ -39,12 +43,6 @@ from state.redis.idempotency import Claim
 from state.views.events.writer import Contended, Decide, EventWriter
 
 router = APIRouter(tags=["events"])
-
-AT_ONCE_MAX: Final = 32
-"""Sections that one request asks at once; buyers need room too."""
-
-NAMED_MAX: Final = 100
-"""Sections that an answer names."""
 
 _FAST_MS: Final = 10_000
 """How far this pod's clock may be ahead of the log's before its own is not taken for now."""
@@ -55,42 +53,6 @@ _PENDING: Final[dict[int | str, dict[str, Any]]] = {
         "description": "Some sections have not answered; repeat it with the same key.",
     }
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request of an operator, checked.
-
-    ticket: of the idempotency key.
-    """
-
-    pod: Pod
-    caller: Caller
-    user_id: str
-    ticket: str
-    wait: Wait
-    correlation: Correlation
-
-
-async def asked(
-    request: Request,
-    who: Operator,
-    key: Key,
-    wait: AskedWait,
-) -> Asked:
-    """Demand an operator and an idempotency key; raises Problem."""
-    pod = pod_of(request)
-    return Asked(
-        pod,
-        caller_of(request, who.user_id),
-        who.user_id,
-        ticket_of(who.user_id, key),
-        wait,
-        request.state.correlation,
-    )
-
-
-ByOperator = Annotated[Asked, Depends(asked)]
 
 
 @router.post(
@@ -129,8 +91,8 @@ async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> 
     def value(identity: bytes, number: int) -> bytes:
         return desk.encoders.open_section(identity, plan.sections[number], plan.rules)
 
-    answers = await _ask(by, event.event_id, sections, "open", OutcomeKind.OPENED, value)
-    _check_refusals(answers)
+    answers = await ask_each(by, event.event_id, sections, "open", OutcomeKind.OPENED, value)
+    check_refusals(answers)
     if not answers.done and answers.not_taken is not None:
         await desk.keys.give_back(by.ticket)
         raise answers.not_taken
@@ -171,7 +133,7 @@ async def close_event(by: ByOperator, _: Catalogue, event_id: EventIdInPath) -> 
         # What was never opened sells nothing.
         if reason is Reason.UNKNOWN_SECTION:
             del answers.refused[section]
-    _check_refusals(answers)
+    check_refusals(answers)
     if answers.pending:
         return _answer(202, event, answers.pending, by)
 
@@ -216,23 +178,6 @@ async def demand_admission(
     return _answer(200 if is_written else 202, event, (), by)
 
 
-# --- sections ------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Answers:
-    """What became of one command to each of some sections.
-
-    pending:   sections without an outcome in time, or that were not asked.
-    not_taken: the problem of the last one that was certainly not asked.
-    """
-
-    done: dict[str, Outcome] = field(default_factory=dict)
-    refused: dict[str, Reason] = field(default_factory=dict)
-    pending: list[str] = field(default_factory=list)
-    not_taken: Problem | None = None
-
-
 async def _is_told(writer: EventWriter, event: Event, by: Asked) -> bool:
     """Write that an event is being opened, unless it says so; return whether that is certain."""
 
@@ -274,95 +219,7 @@ async def _end_sale(
     def value(identity: bytes, number: int) -> bytes:  # noqa: ARG001
         return encoders.change_sale_window(identity, event.sale_starts_ms, event.sale_ends_ms)
 
-    return event, await _ask(by, event_id, sections, verb, OutcomeKind.WINDOW_CHANGED, value)
-
-
-async def _ask(
-    by: Asked,
-    event_id: int,
-    sections: Sequence[str],
-    verb: str,
-    kind: OutcomeKind,
-    value: Callable[[bytes, int], bytes],
-) -> Answers:
-    """Send a command to each section and wait for all outcomes, some at once.
-
-    verb:  begins the id of each command, with at most 4 characters.
-    value: given the encoded identity and the section's number.
-    """
-    desk = by.pod.desk
-    answers = Answers()
-    loop = asyncio.get_running_loop()
-    until_s = loop.time() + by.wait.seconds
-    room = asyncio.Semaphore(AT_ONCE_MAX)
-
-    async def ask(number: int, section: str) -> None:
-        key = section_key(event_id, section)
-        # Ticket and section: the same request has the same ids, whoever repeats it and where.
-        command_id = f"{verb}-{by.ticket}-{section}"
-        correlation = by.correlation.id
-        identity = desk.encoders.identity(command_id, by.user_id, section, event_id, correlation)
-        async with room:
-            # Brokers that acknowledge nothing would hold up one group of sections after another.
-            if loop.time() > until_s + APPEND_WAIT_S:
-                answers.pending.append(section)
-                return
-            try:
-                command = Command(
-                    reservation_id=command_id.encode(),
-                    section_key=key,
-                    partition=desk.partition_of(key),
-                    value=value(identity, number),
-                    kinds=frozenset({kind}),
-                    correlation=correlation.encode(),
-                    headers=record_headers(by.correlation),
-                )
-                outcome = await desk.decided(command, max(0.0, until_s - loop.time()))
-            except Problem as problem:
-                answers.not_taken = problem
-                answers.pending.append(section)
-                return
-        if outcome is None:
-            answers.pending.append(section)
-        elif outcome.is_refusal:
-            answers.refused[section] = reason_of(outcome.reason)
-        else:
-            answers.done[section] = outcome
-
-    async with asyncio.TaskGroup() as group:
-        for number, section in enumerate(sections):
-            group.create_task(ask(number, section))
-    answers.pending.sort()
-    return answers
-
-
-def _check_refusals(answers: Answers) -> None:
-    """Raise Problem for sections that refused, with the reason of the first."""
-    if not answers.refused:
-        return
-    reason = next(iter(answers.refused.values()))
-    status, _ = STATUS[reason]
-    detail = "Look at `sections`; nothing of the event was changed there."
-    if Reason.CONFLICT in answers.refused.values():
-        # Not the key but the event's id stands for something else.
-        status, reason = 409, Reason.CONFLICT
-        detail = "These sections are open with another plan: open another event, or that plan."
-    raise Problem(
-        status,
-        reason,
-        detail,
-        sections=_refusals(answers.refused),
-        done=len(answers.done),
-        pending=len(answers.pending),
-    )
-
-
-def _refusals(refused: Mapping[str, Reason]) -> list[dict[str, str]]:
-    named = sorted(refused.items())[:NAMED_MAX]
-    return [{"section": section, "reason": reason.name} for section, reason in named]
-
-
-# --- records -------------------------------------------------------------------------------------
+    return event, await ask_each(by, event_id, sections, verb, OutcomeKind.WINDOW_CHANGED, value)
 
 
 def _check_admission(pod: Pod, *, is_required: bool) -> None:

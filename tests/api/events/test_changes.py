@@ -19,7 +19,7 @@ from api.admission.desk import WaitingDesk
 from api.admission.passes import Passes
 from api.commands.desk import CommandDesk
 from api.events.catalogue import now_ms
-from api.events.changes import AT_ONCE_MAX
+from api.events.sections import AT_ONCE_MAX
 from api.settings import ApiSettings
 from api.web.metrics import ApiMetrics
 from state.domain.event import EventStatus
