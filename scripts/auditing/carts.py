@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas.topics import CART_COMMANDS, CARTS_CHANGELOG
 from scripts.auditing.log import Log, LogRecord
-from scripts.auditing.model import partition_of
+from scripts.auditing.oracle.keys import partition_of
 from scripts.auditing.purchases import Payment, last_values
 from scripts.auditing.report import Notes, Report, decimal
 from scripts.auditing.schemas import Unreadable

@@ -18,9 +18,9 @@ from typing import Any
 from scripts.auditing.facts import Traces
 from scripts.auditing.http_history import Act, Exchange, History, Kind
 from scripts.auditing.http_payments import ACTS, STATUS_AFTER, PaymentAnswers
-from scripts.auditing.model import partition_of
+from scripts.auditing.oracle.keys import partition_of
+from scripts.auditing.oracle.seats import Section, places_of
 from scripts.auditing.report import offset_of
-from scripts.auditing.seats import Section, places_of
 
 Where = tuple[int, str]  # event, section
 Answer = dict[str, Any]

@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.topics import PAYMENT_COMMANDS, PAYMENT_EVENTS, PURCHASES_CHANGELOG
 from scripts.auditing.log import Log, LogRecord
-from scripts.auditing.model import CART_PAYMENT_ID, partition_of
+from scripts.auditing.oracle.keys import CART_PAYMENT_ID, partition_of
 from scripts.auditing.report import Notes, offset_of
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.stored import (

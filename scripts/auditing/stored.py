@@ -9,7 +9,7 @@ import google_crc32c
 
 from schemas.topics import SEATS_CHANGELOG
 from scripts.auditing.log import Log, LogRecord
-from scripts.auditing.model import partition_of
+from scripts.auditing.oracle.keys import partition_of
 from scripts.auditing.report import Notes
 from scripts.auditing.schemas import Avro, Unreadable
 

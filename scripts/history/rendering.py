@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from scripts.auditing.log import LogRecord
-from scripts.auditing.seats import Place
+from scripts.auditing.oracle.seats import Place
 from scripts.history.rules import Rules
 from scripts.history.section import Layout
 from scripts.history.timeline import Event, Fields, Seat, Timeline, Use, each_change, largest_run

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.auditing.seats import Place, places_of
+from scripts.auditing.oracle.seats import Place, places_of
 from scripts.history.timeline import BLOCKED, FREE, Seat, Use
 
 Fields = dict[str, Any]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from scripts.auditing.seats import Place, places_of
+from scripts.auditing.oracle.seats import Place, places_of
 
 Fields = dict[str, Any]
 

@@ -38,7 +38,7 @@ from schemas.topics import (
     SECTION_COMMANDS,
     SECTION_STATUS,
 )
-from scripts.auditing.seats import Place
+from scripts.auditing.oracle.seats import Place
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, committed_offsets, rest
 from scripts.brokers.reading import spans_of

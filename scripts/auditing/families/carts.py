@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from scripts.auditing.carts import Carts, Fields, PartTold, StoredCart
 from scripts.auditing.facts import Facts
-from scripts.auditing.model import PART_ID
+from scripts.auditing.oracle.keys import PART_ID
 from scripts.auditing.report import Notes, Report, differences, offset_of
 
 UNDER_WAY = {"ASKING", "ENDING", "PAYING"}

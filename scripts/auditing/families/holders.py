@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from scripts.auditing.facts import Facts, Told
+from scripts.auditing.oracle.seats import places_of
 from scripts.auditing.report import Notes
-from scripts.auditing.seats import places_of
 
 Seat = tuple[str, int, int]  # key of its section, row, seat
 

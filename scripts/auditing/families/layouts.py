@@ -1,8 +1,8 @@
 """I2: every seat that an outcome names is one of its section's layout."""
 
 from scripts.auditing.facts import Facts
+from scripts.auditing.oracle.seats import places_of
 from scripts.auditing.report import Notes
-from scripts.auditing.seats import places_of
 
 
 def check(facts: Facts, notes: Notes) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 
 from schemas.topics import PAYMENT_COMMANDS
 from scripts.auditing.facts import Expected, Facts
-from scripts.auditing.model import CART_PAYMENT_ID
+from scripts.auditing.oracle.keys import CART_PAYMENT_ID
 from scripts.auditing.report import Notes, differences, offset_of
 from scripts.auditing.schemas import Fields, Unreadable
 from serdes.wire import HEADER_BYTES

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scripts.auditing.facts import Facts, Told
-from scripts.auditing.model import LAPSES_PER_RECORD
+from scripts.auditing.oracle.model import LAPSES_PER_RECORD
 from scripts.auditing.report import Notes
 
 # HELD, PAYING, SOLD, REJECTED, REFUNDED or the cause of a release; and the epoch.
@@ -60,7 +60,7 @@ def judge_deadlines(facts: Facts, notes: Notes) -> None:
     if lapses_by_last >= LAPSES_PER_RECORD:
         # More are due than one record ends; the next one goes on.
         return
-    now_ms = facts.oracle.lapses_to_ms
+    now_ms = facts.oracle.time.lapses_to_ms
     for told in standing.values():
         over_ms = now_ms - told.fields["deadlineMs"]
         if over_ms >= 0:

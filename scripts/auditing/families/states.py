@@ -5,7 +5,8 @@ from typing import Any
 
 from schemas.topics import SEATS_CHANGELOG
 from scripts.auditing.facts import Facts
-from scripts.auditing.model import Oracle, partition_of
+from scripts.auditing.oracle.keys import partition_of
+from scripts.auditing.oracle.model import Oracle
 from scripts.auditing.report import Notes, differences
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.stored import STATE_BY_TAG, opened
@@ -122,8 +123,8 @@ def expected_states(facts: Facts) -> Iterator[State]:
     if oracle.next_offset:
         progress = {
             "nextOffset": oracle.next_offset,
-            "logTimeMs": oracle.log_time_ms,
-            "timerMs": oracle.timer_ms,
+            "logTimeMs": oracle.time.ms,
+            "timerMs": oracle.time.timer_ms,
             # Which version of the rules decided is the worker's to say.
             "logicVersion": facts.stored.progress().get("logicVersion", 0),
         }

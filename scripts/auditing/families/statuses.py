@@ -6,9 +6,9 @@ from typing import Any
 from schemas.topics import SECTION_STATUS
 from scripts.auditing.facts import Facts
 from scripts.auditing.log import LogRecord
+from scripts.auditing.oracle.seats import Counts, Section
 from scripts.auditing.report import Notes
 from scripts.auditing.schemas import Unreadable
-from scripts.auditing.seats import Counts, Section
 
 Where = tuple[int, str]  # event, section
 

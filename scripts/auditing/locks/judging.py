@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from scripts.auditing.facts import Facts, Fields
 from scripts.auditing.locks.reading import SeenLock
 from scripts.auditing.log import Log
-from scripts.auditing.model import partition_of
+from scripts.auditing.oracle.keys import partition_of
 from scripts.auditing.report import Notes, Report
 
 LOCK = re.compile(rb"seatstream:lock:\{([0-9]{1,19}-[^{}]+)\}:[0-9]{1,10}-[0-9]{1,10}")

@@ -12,10 +12,10 @@ from support.logs.audit_logs import WIRE, sound_log
 
 from scripts.auditing.facts import quarantined_of
 from scripts.auditing.log import Log
-from scripts.auditing.model import Oracle
+from scripts.auditing.oracle.model import Oracle
+from scripts.auditing.oracle.seats import BLOCKED as BLOCKED_SEAT
+from scripts.auditing.oracle.seats import Place
 from scripts.auditing.schemas import Unreadable
-from scripts.auditing.seats import BLOCKED as BLOCKED_SEAT
-from scripts.auditing.seats import Place
 from scripts.history.reading import folded, section_of
 from scripts.history.timeline import (
     FREE,

@@ -9,9 +9,10 @@ import google_crc32c
 
 from scripts.auditing.families.states import LAYOUT_FIELDS
 from scripts.auditing.log import Log, LogRecord, Records
-from scripts.auditing.model import Oracle, partition_of
+from scripts.auditing.oracle.keys import partition_of
+from scripts.auditing.oracle.model import Oracle
+from scripts.auditing.oracle.seats import Section
 from scripts.auditing.schemas import Avro, Unreadable, WireFormat
-from scripts.auditing.seats import Section
 from scripts.auditing.stored import STATE_BY_TAG
 
 START_MS = 1_700_000_000_000
@@ -402,8 +403,8 @@ def run_partition(
             append(log.changelog, partition, b"r" + reservation_id.encode(), value)
         progress = {
             "nextOffset": oracle.next_offset,
-            "logTimeMs": oracle.log_time_ms,
-            "timerMs": oracle.timer_ms,
+            "logTimeMs": oracle.time.ms,
+            "timerMs": oracle.time.timer_ms,
             "logicVersion": 1,
         }
         append(log.changelog, partition, b"p", stored("Progress", progress))

@@ -15,7 +15,7 @@ from support.logs.audit_logs import (
 
 from scripts.auditing.facts import Expected, Facts, Told
 from scripts.auditing.log import Log, LogRecord
-from scripts.auditing.model import Oracle
+from scripts.auditing.oracle.model import Oracle
 from scripts.auditing.report import Notes, Report
 from scripts.auditing.stored import Stored
 

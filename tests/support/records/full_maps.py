@@ -10,7 +10,7 @@ from typing import Any
 
 import fastavro
 
-from scripts.auditing.seats import Place
+from scripts.auditing.oracle.seats import Place
 from scripts.history.timeline import Seat, Use
 from serdes.registry.client import Registry
 from serdes.wire import HEADER_BYTES, header_of

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from support.logs.audit_logs import START_MS
 from support.logs.facts_by_hand import Finding, findings, following, outcome_of
 
-from scripts.auditing import model
 from scripts.auditing.facts import Facts, Told
 from scripts.auditing.families.reservations import check, judge_deadlines
+from scripts.auditing.oracle import log_time, model
 
 Step = tuple[str, dict[str, Any]]  # an outcome, and what differs from the usual one
 
@@ -102,14 +102,14 @@ def test_two_reservations_go_their_ways_on_their_own() -> None:
 # Deadlines.
 
 # What a tick that both clocks agree on may end.
-OVER = START_MS + model.CLOCK_SKEW_MS
+OVER = START_MS + log_time.CLOCK_SKEW_MS
 
 
 def at_ms(now_ms: int, *told: Told, clock_ms: int | None = None) -> Facts:
     """Return facts of a partition whose time stands at `now_ms`; clock_ms: of its timer."""
     facts = following(*told)
-    facts.oracle.log_time_ms = now_ms
-    facts.oracle.timer_ms = now_ms if clock_ms is None else clock_ms
+    facts.oracle.time.ms = now_ms
+    facts.oracle.time.timer_ms = now_ms if clock_ms is None else clock_ms
     return facts
 
 
@@ -123,7 +123,7 @@ def found(facts: Facts) -> list[Finding]:
 
 @given(st.integers(-2, 2), st.integers(-2, 2))
 def test_a_hold_is_stranded_when_both_clocks_are_past_its_deadline(log: int, clock: int) -> None:
-    facts = at_ms(OVER + log, held(3, OVER), clock_ms=OVER - model.CLOCK_SKEW_MS + clock)
+    facts = at_ms(OVER + log, held(3, OVER), clock_ms=OVER - log_time.CLOCK_SKEW_MS + clock)
     is_over = log >= 0 and clock >= 0
     assert found(facts) == ([("I9", "stranded hold", 3)] if is_over else [])
 

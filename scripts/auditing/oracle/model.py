@@ -5,13 +5,12 @@ the handlers that it judges. All times are Unix ms of the log.
 """
 
 import heapq
-import re
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.auditing.seats import (
+from scripts.auditing.oracle.keys import CART_PAYMENT_ID, PART_ID, partition_of
+from scripts.auditing.oracle.log_time import SILENCE_MS_MAX, LogTime
+from scripts.auditing.oracle.seats import (
     BLOCKED,
     Choice,
     Command,
@@ -28,94 +27,30 @@ from scripts.auditing.seats import (
     price_of,
     ranges,
 )
+from scripts.auditing.oracle.telling import claimed, sale_decided, standing_of, told_of
+from scripts.auditing.oracle.words import (
+    FAILURES,
+    FREE_OF_CHARGE,
+    HOLDS,
+    IN_USE,
+    NOWHERE,
+    OF_MONEY,
+    OF_PARTS,
+    UNPAID,
+    Outcome,
+    Reservation,
+    is_free,
+    is_of,
+    price_told,
+    started_before,
+)
 
-Outcome = tuple[str, dict[str, Any]]  # name of the record, its fields
-
-CLOCK_SKEW_MS = 5_000
-JUMP_MS = 60_000
-SILENCE_MS_MAX = 86_400_000
 LAPSES_PER_RECORD = 1_000
 EXTENSIONS_KEPT = 16
 # The section's record has 64 KiB at most; its other fields take less than 128 bytes.
 FREE_BYTES_MAX = 64 * 1024 - 128
 # Of more seats than any section lets anybody hold, none is remembered.
 LISTED_MAX = 16
-HOLDS = {"HoldBestAvailable", "HoldInPieces", "HoldChosenSeats"}
-# What each command asks for that tells what became of money.
-OF_MONEY = {
-    "ConfirmReservation": "SELL_SEATS",
-    "FailPayment": "RELEASE_SEATS",
-    "RefundSeats": "TAKE_SEATS_BACK",
-}
-# What else a cart asks of its parts.
-OF_PARTS = {"ReleaseReservation", "StartPayment"}
-# How seats stand by an outcome that such a command led to.
-DECISIONS = {
-    "ReservationConfirmed": "SOLD",
-    "ReservationReleased": "RELEASED",
-    "ReservationRefunded": "REFUNDED",
-    "CommandRefused": "REFUSED",
-}
-# Why a buyer cannot do otherwise with seats, by where their reservation stands.
-IN_USE = {
-    "PAYING": "PAYMENT_IN_PROGRESS",
-    "SOLD": "ALREADY_SOLD",
-    "REFUNDED": "ALREADY_REFUNDED",
-}
-# Why a payment released seats; a cause that nobody knows is as good as declined.
-FAILURES = {
-    "UNSPECIFIED": "DECLINED",
-    "DECLINED": "DECLINED",
-    "EXPIRED": "EXPIRED",
-    "DIFFERED": "DIFFERED",
-}
-FREE_OF_CHARGE = {"amount": 0, "currency": ""}
-# The reservation of a cart's part, which tells its cart whatever becomes of it.
-PART_ID = re.compile(r"[a-z2-7]{26}-(0|[1-9][0-9]{0,5})_([0-9]|1[0-5])")
-# What the payment of a whole cart has instead of a reservation's id.
-CART_PAYMENT_ID = re.compile(r"[a-z2-7]{26}-(0|[1-9][0-9]{0,5})_c")
-# How a part stands of which nothing is known.
-NOWHERE = {
-    "ordinal": 0,
-    "status": "UNSPECIFIED",
-    "epoch": 0,
-    "deadlineMs": 0,
-    "version": 0,
-    "decidedAtMs": 0,
-    "seats": [],
-    "seat": None,
-    "cause": "UNSPECIFIED",
-    **FREE_OF_CHARGE,
-}
-# Of a claim that is about no hold that this buyer has.
-PRICELESS = {
-    "UNKNOWN_RESERVATION",
-    "CONFLICT",
-    "FORBIDDEN",
-    "NOT_HELD",
-    "STALE_EPOCH",
-}
-# Of a reservation whose payment was never started.
-UNPAID = {"gateway": ""}
-
-
-@dataclass(slots=True)
-class Reservation:
-    """A reservation as the log must remember it; fields as in its Avro record.
-
-    places: its seats, one by one; first: its first outcome; last: that of its last decision.
-    started, sold: the outcomes of the start of its payment, and of its sale in its first epoch.
-    extensions: outcomes of the last ones by the correlation id of each, oldest first.
-    """
-
-    record: dict[str, Any]
-    places: list[Place]
-    first: Outcome
-    last: Outcome
-    extensions: OrderedDict[str, Outcome] = field(default_factory=OrderedDict)
-    deadline_ms: int = 0
-    started: Outcome | None = None
-    sold: Outcome | None = None
 
 
 class Oracle:
@@ -129,9 +64,7 @@ class Oracle:
         self.topic = topic
         self.partition = partition
         self.partitions = partitions
-        self.log_time_ms = 0
-        self.timer_ms = 0
-        self.follows_jumps = True
+        self.time = LogTime()
         self.next_offset = 0
         self.sections: dict[tuple[int, str], Section] = {}
         self.reservations: dict[str, Reservation] = {}
@@ -163,55 +96,33 @@ class Oracle:
         self.carts = []
         name, fields = command or ("", {})
         is_tick = name == "Tick" and not set_aside
-        self._pass_time(timestamp, key, fields["timerMs"] if is_tick else None)
+        self.time.follow(timestamp, key, fields["timerMs"] if is_tick else None)
         if set_aside:
             if name in {"", "Tick"}:
                 return []
             if name in OF_MONEY:
-                self._tell_payments(self._answer(name, fields, "REFUSED", "INTERNAL", 0))
+                self._tell_payments(
+                    sale_decided(self._id(), name, fields, "REFUSED", "INTERNAL", 0)
+                )
             self._tell_unknown(name, fields, "INTERNAL")
             if name == "ClaimPayment":
-                self._tell_payments(self._claimed(fields, FREE_OF_CHARGE, 0))
+                self._tell_payments(claimed(self._id(), fields, FREE_OF_CHARGE, 0))
             return [self._refusal("", fields["request"], "INTERNAL", foreign=True)]
-        outcomes = self._lapse(self.lapses_to_ms)
+        outcomes = self._lapse(self.time.lapses_to_ms)
         if name and name != "Tick":
             outcomes.append(self._decide(key, name, fields))
         for section in self.touched_sections():
             self._note(section)
         return outcomes
 
-    def _pass_time(self, appended: int, key: bytes | None, clock: int | None) -> None:
-        """Move the log's time over a record; clock: what a tick's sender read."""
-        if clock is not None and key == b"tick-2":
-            self.follows_jumps = False
-        if self.follows_jumps or not clock:
-            leaps = 0 < self.log_time_ms < appended - JUMP_MS
-            if self.follows_jumps or not leaps:
-                self.log_time_ms = max(self.log_time_ms, appended)
-            self.timer_ms = max(self.timer_ms, clock or 0)
-            return
-        if self.log_time_ms == 0 or appended <= self.log_time_ms + JUMP_MS:
-            self.log_time_ms = max(self.log_time_ms, appended)
-            is_slow = clock < appended - JUMP_MS
-            self.timer_ms = max(self.timer_ms, appended if is_slow else min(appended, clock))
-        else:
-            agreed = min(appended, clock)
-            self.log_time_ms = max(self.log_time_ms, agreed)
-            self.timer_ms = max(self.timer_ms, agreed)
-
-    @property
-    def lapses_to_ms(self) -> int:
-        """Return the time up to which deadlines are over: both clocks must be past them."""
-        return min(self.log_time_ms, self.timer_ms + CLOCK_SKEW_MS)
-
     def touched_sections(self) -> list[Section]:
         """Return the known sections that the last record concerned."""
         return [self.sections[where] for where in self._touched if where in self.sections]
 
     def _note(self, section: Section) -> None:
-        section.applied = (self._offset, self.log_time_ms)
+        section.applied = (self._offset, self.time.ms)
         largest = max(row.longest for row in section.rows)
-        counts = (self.log_time_ms, section.version, section.free, section.held, largest)
+        counts = (self.time.ms, section.version, section.free, section.held, largest)
         section.history.append(counts)
         section.history_by_offset[self._offset] = counts
 
@@ -237,7 +148,7 @@ class Oracle:
             astray = "WRONG_PARTITION"
         if astray:
             if name in OF_MONEY:
-                self._tell_payments(self._answer(name, command, "REFUSED", astray, 0))
+                self._tell_payments(sale_decided(self._id(), name, command, "REFUSED", astray, 0))
             self._tell_unknown(name, command, astray)
             return self._refusal(name, request, astray, foreign=True)
         outcome = self._decide_here(where, name, command)
@@ -259,33 +170,18 @@ class Oracle:
         if name == "ChangeSaleWindow":
             return self._change_window(where, command)
         outcome = self._change(name, command)
-        self._tell_payments(self._told_of(name, command, outcome))
+        held = self.reservations.get(command["request"]["reservationId"])
+        self._tell_payments(told_of(self._id(), held, name, command, outcome))
         return outcome
 
     # Carts.
 
     def _tell_cart(self, reservation_id: str, answers: str, ordinal: int = 0) -> None:
-        """Note what a cart must be told of its part, which is how that stands as a whole."""
+        """Note what a cart must be told of its part."""
         held = self.reservations.get(reservation_id)
         if held is None or not PART_ID.fullmatch(reservation_id):
             return
-        record, (_, last) = held.record, held.last
-        decided = {"offset": record["decidedOffset"], "ordinal": 0, "deadlineMs": 0}
-        decided |= {"version": record["decidedVersion"], "atMs": record["heldAtMs"]}
-        decided = record["later"][-1] if record["later"] else decided
-        is_released = record["status"] == "RELEASED"
-        deadlines = {"HELD": held.deadline_ms, "PAYING": decided["deadlineMs"]}
-        standing = {
-            "offset": decided["offset"],
-            "ordinal": decided["ordinal"],
-            "deadlineMs": deadlines.get(record["status"], 0),
-            "version": decided["version"],
-            "decidedAtMs": decided["atMs"],
-            "cause": last["cause"] if is_released else "UNSPECIFIED",
-            **{name: record[name] for name in ("status", "epoch", "seats", "reason", "seat")},
-            **price_told(record),
-        }
-        self._tell(record["request"], answers, ordinal, standing)
+        self._tell(held.record["request"], answers, ordinal, standing_of(held))
 
     def _tell_unknown(self, name: str, command: Command, reason: str) -> None:
         """Note what a cart must be told where nobody has looked for its part."""
@@ -301,8 +197,7 @@ class Oracle:
     def _tell(
         self, request: dict[str, Any], answers: str, ordinal: int, standing: dict[str, Any]
     ) -> None:
-        outcome_id = f"{self.topic}:{self.partition}:{self._offset}:{ordinal}"
-        told = {"request": request, "outcomeId": outcome_id}
+        told = {"request": request, "outcomeId": self._id(ordinal)}
         self.carts.append(("PartDecided", told | {"answers": answers, "standing": standing}))
 
     # Payments.
@@ -311,74 +206,6 @@ class Oracle:
         """Note what payments must be told; nothing of a part, which its cart is told of."""
         if told is not None and not PART_ID.fullmatch(told[1]["request"]["reservationId"]):
             self.payments = told
-
-    def _told_of(self, name: str, command: Command, outcome: Outcome) -> Outcome | None:
-        """Return what payments are told of a command about a reservation, None for nothing."""
-        held = self.reservations.get(command["request"]["reservationId"])
-        told, fields = outcome
-        own_id = self._head(command["request"], 0)["outcomeId"]
-        if name in OF_MONEY:
-            is_sold_now = told == "ReservationConfirmed" and fields["outcomeId"] == own_id
-            if is_sold_now and (held is None or held.started is None):
-                # Whoever sells without payments asks for no answer but the outcome.
-                return None
-            reason = fields.get("reason", "UNSPECIFIED")
-            epoch = 0 if held is None else held.record["epoch"]
-            section = command["request"]["section"]
-            held_seats = held.record["seats"] if held is not None else []
-            seats = [{"section": section, **one} for one in held_seats]
-            return self._answer(name, command, DECISIONS[told], reason, epoch, seats)
-        if name == "ClaimPayment":
-            kept_ms = fields["deadlineMs"] if told == "PaymentStarted" else 0
-            # Whose seats are not meant, nobody knows a price for.
-            is_known = fields.get("reason") not in PRICELESS
-            price = price_told(held.record) if held is not None and is_known else FREE_OF_CHARGE
-            return self._claimed(command, price, kept_ms)
-        if held is None or held.started is None:
-            return None
-        # A repeat asks for the payment again, until it has come to its end.
-        is_paying = held.record["status"] == "PAYING"
-        if name != "StartPayment" or told != "PaymentStarted" or not is_paying:
-            return None
-        return "PaymentRequested", {
-            "request": fields["request"],
-            "outcomeId": own_id,
-            **{field: fields[field] for field in ("epoch", "amount", "currency", "deadlineMs")},
-            **{field: command[field] for field in ("gateway", "method", "parameters")},
-        }
-
-    def _claimed(self, command: Command, price: dict[str, Any], kept_ms: int) -> Outcome:
-        """Return what payments are told of money that another shop has heard of."""
-        return "PaymentRequested", {
-            "request": command["request"],
-            "outcomeId": self._head(command["request"], 0)["outcomeId"],
-            **{field: command[field] for field in ("epoch", "gateway")},
-            **price,
-            "method": "COMPLETED",
-            "parameters": command["paymentId"].encode(),
-            "deadlineMs": kept_ms,
-        }
-
-    def _answer(
-        self,
-        name: str,
-        command: Command,
-        decision: str,
-        reason: str,
-        epoch: int,
-        seats: Sequence[Any] = (),
-    ) -> Outcome:
-        request = command["request"]
-        return "SaleDecided", {
-            "request": request,
-            "outcomeId": self._head(request, 0)["outcomeId"],
-            "asked": OF_MONEY[name],
-            "epoch": command["epoch"],
-            "decision": decision,
-            "reason": reason,
-            "newEpoch": epoch,
-            "seats": list(seats) if decision == "SOLD" else [],
-        }
 
     # Holds.
 
@@ -402,7 +229,7 @@ class Oracle:
             "chosen": [{"row": row, "seat": seat} for row, seat in kept],
             "status": "HELD",
             "epoch": 1,
-            "heldAtMs": self.log_time_ms,
+            "heldAtMs": self.time.ms,
             "firstDeadlineMs": 0,
             "decidedOffset": self._offset,
             "decidedVersion": 0,
@@ -425,7 +252,7 @@ class Oracle:
         section.free -= len(answer)
         section.held += len(answer)
         self._changed(where, section)
-        deadline_ms = self.log_time_ms + section.opened["holdMs"]
+        deadline_ms = self.time.ms + section.opened["holdMs"]
         seats = ranges(section, answer)
         price = price_of(section, answer)
         outcome = (
@@ -464,9 +291,9 @@ class Oracle:
         if section is None:
             return "UNKNOWN_SECTION", None
         rules = section.opened
-        if rules["saleStartsMs"] and self.log_time_ms < rules["saleStartsMs"]:
+        if rules["saleStartsMs"] and self.time.ms < rules["saleStartsMs"]:
             return "NOT_OPEN", None
-        if rules["saleEndsMs"] and self.log_time_ms >= rules["saleEndsMs"]:
+        if rules["saleEndsMs"] and self.time.ms >= rules["saleEndsMs"]:
             return "SALE_CLOSED", None
         if not 1 <= count <= rules["maxSeatsPerHold"]:
             return "BAD_COUNT", None
@@ -609,9 +436,9 @@ class Oracle:
         section = self._section_of(record)
         assert section is not None
         rules = section.opened
-        if rules["saleStartsMs"] and self.log_time_ms < rules["saleStartsMs"]:
+        if rules["saleStartsMs"] and self.time.ms < rules["saleStartsMs"]:
             return self._refusal("", request, "NOT_OPEN")
-        if rules["saleEndsMs"] and self.log_time_ms >= rules["saleEndsMs"]:
+        if rules["saleEndsMs"] and self.time.ms >= rules["saleEndsMs"]:
             return self._refusal("", request, "SALE_CLOSED")
         if is_free(record):
             return self._sell(held, request, reacquired=False)
@@ -625,7 +452,7 @@ class Oracle:
         rules = section.opened
         record["status"], record["gateway"] = "PAYING", command["gateway"]
         # The log's time may have stood still since a silence, but not for more than a day.
-        begins_ms = max(self.log_time_ms, min(self._appended, self.log_time_ms + SILENCE_MS_MAX))
+        begins_ms = max(self.time.ms, min(self._appended, self.time.ms + SILENCE_MS_MAX))
         deadline_ms = begins_ms + rules["paymentMs"]
         held.started = (
             "PaymentStarted",
@@ -679,9 +506,7 @@ class Oracle:
         section = self._section_of(record)
         assert section is not None
         rules = section.opened
-        deadline_ms = min(
-            self.log_time_ms + rules["holdMs"], record["heldAtMs"] + rules["maxHoldMs"]
-        )
+        deadline_ms = min(self.time.ms + rules["holdMs"], record["heldAtMs"] + rules["maxHoldMs"])
         if deadline_ms <= held.deadline_ms:
             return self._refusal("", request, "EXTENSION_CAP")
         held.deadline_ms = deadline_ms
@@ -693,7 +518,7 @@ class Oracle:
             | price_told(record),
         )
         held.extensions[request["correlationId"]] = outcome
-        while len(held.extensions) > (1 if self.follows_jumps else EXTENSIONS_KEPT):
+        while len(held.extensions) > (1 if self.time.follows_jumps else EXTENSIONS_KEPT):
             held.extensions.popitem(last=False)
         self._later(held, "EXTENDED", outcome, deadline_ms)
         return outcome
@@ -734,7 +559,7 @@ class Oracle:
             "chosen": [],
             "status": "RELEASED",
             "epoch": 0,
-            "heldAtMs": self.log_time_ms,
+            "heldAtMs": self.time.ms,
             "firstDeadlineMs": 0,
             "decidedOffset": self._offset,
             "decidedVersion": version,
@@ -757,7 +582,7 @@ class Oracle:
             "offset": self._offset,
             "ordinal": int(fields["outcomeId"].rpartition(":")[2]),
             "version": fields["version"],
-            "atMs": self.log_time_ms,
+            "atMs": self.time.ms,
             "epoch": fields["epoch"],
             "deadlineMs": deadline_ms,
         }
@@ -849,12 +674,16 @@ class Oracle:
         section.version += 1
         self._touched.add(where)
 
+    def _id(self, ordinal: int = 0) -> str:
+        """Return the id of an outcome of the present record."""
+        return f"{self.topic}:{self.partition}:{self._offset}:{ordinal}"
+
     def _head(self, request: dict[str, Any], version: int, ordinal: int = 0) -> dict[str, Any]:
         return {
             "request": request,
-            "outcomeId": f"{self.topic}:{self.partition}:{self._offset}:{ordinal}",
+            "outcomeId": self._id(ordinal),
             "version": version,
-            "decidedAtMs": self.log_time_ms,
+            "decidedAtMs": self.time.ms,
         }
 
     def _refusal(
@@ -873,55 +702,9 @@ class Oracle:
         return record, self._head(request, version) | {"reason": reason, "seat": seat}
 
 
-def is_of(held: Reservation, request: dict[str, Any]) -> bool:
-    """Say whether a reservation is what a request of this buyer and section names."""
-    names = ("userId", "section", "eventId")
-    return all(held.record["request"][name] == request[name] for name in names)
-
-
 def wanted_of(name: str, command: Command, section: Section | None) -> tuple[Choice, int]:
     """Return what chooses the seats of a hold that lists none, and how many it is to choose."""
     count = command["seatCount"]
     if command.get("orFewer") and section is not None:
         return as_many_in_pieces, min(count, section.opened["maxSeatsPerHold"])
     return (in_pieces if name == "HoldInPieces" else best_available), count
-
-
-def started_before(held: Reservation, command: Command) -> Outcome | None:
-    """Return what a start of its payment led to that asked for the same as this one."""
-    free = is_free(held.record)
-    begun, meanwhile = (held.sold, "SOLD") if free else (held.started, "PAYING")
-    if begun is None:
-        return None
-    fields = begun[1]
-    if fields["epoch"] != command["epoch"] or (
-        not free and fields["gateway"] != command["gateway"]
-    ):
-        return None
-    is_same = fields["request"]["correlationId"] == command["request"]["correlationId"]
-    return begun if is_same or held.record["status"] == meanwhile else None
-
-
-def is_free(record: dict[str, Any]) -> bool:
-    """Say whether seats are sold without a payment; a part waits for that of its cart."""
-    is_part = PART_ID.fullmatch(record["request"]["reservationId"])
-    return bool(record["currency"]) and record["amount"] == 0 and not is_part
-
-
-def price_told(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the price of a reservation, as each of its outcomes tells it."""
-    return {name: record[name] for name in FREE_OF_CHARGE}
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition that Kafka's Java client gives to a key (MurmurHash2)."""
-    mask, factor = 0xFFFFFFFF, 0x5BD1E995
-    digest = 0x9747B28C ^ len(key)
-    tail = len(key) % 4
-    for at in range(0, len(key) - tail, 4):
-        word = int.from_bytes(key[at : at + 4], "little") * factor & mask
-        digest = (digest * factor & mask) ^ ((word ^ (word >> 24)) * factor & mask)
-    if tail:
-        digest = (digest ^ int.from_bytes(key[-tail:], "little")) * factor & mask
-    digest = (digest ^ (digest >> 13)) * factor & mask
-    return ((digest ^ (digest >> 15)) & 0x7FFFFFFF) % partitions

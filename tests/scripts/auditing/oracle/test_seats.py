@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.logs.audit_logs import open_section, prices, row_plan
 from support.seats.seatmap import section as shown
 
-from scripts.auditing.seats import (
+from scripts.auditing.oracle.seats import (
     AMOUNT_MAX,
     HOLD_MS_MAX,
     PAYMENT_MS_MAX,

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import pytest
 from support.logs.audit_logs import START_MS, identity, open_section, prices, row_plan
 
-from scripts.auditing.model import JUMP_MS, Oracle, partition_of
+from scripts.auditing.oracle.log_time import JUMP_MS
+from scripts.auditing.oracle.model import Oracle
 
 KEY = b"7-A"
 HOLD_MS = 10_000
@@ -179,20 +179,3 @@ def test_a_command_that_no_worker_survived_is_refused_and_remembered_by_nobody()
         ("CommandRefused", "INTERNAL")
     ]
     assert told.counts() == (4, 0, 0)
-
-
-# From the tests of Kafka's own `Utils.murmur2`.
-MURMUR2 = {
-    b"21": -973932308,
-    b"foobar": -790332482,
-    b"a-little-bit-long-string": -985981536,
-    b"a-little-bit-longer-string": -1486304829,
-    b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
-    b"abc": 479470107,
-}
-
-
-@pytest.mark.parametrize("key", MURMUR2)
-def test_a_key_goes_where_kafkas_java_client_sends_it(key: bytes) -> None:
-    for partitions in (1, 3, 12, 1000):
-        assert partition_of(key, partitions) == (MURMUR2[key] & 0x7FFFFFFF) % partitions
