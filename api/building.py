@@ -19,6 +19,7 @@ from api.admission.desk import WaitingDesk
 from api.admission.lots import RoomLots
 from api.admission.passes import Passes
 from api.admission.promoter import Promoter, supply_of
+from api.admission.proving import LineProver
 from api.admission.turns import TurnLog
 from api.commands.cart_desk import CartDesk
 from api.commands.desk import FAILPOINTS, CommandDesk
@@ -39,6 +40,7 @@ from serdes.registry.ids import SchemaIds
 from serdes.schema_source import SchemaSource
 from state.kafka.command_log import CommandLog
 from state.kafka.schema_id_log import SchemaIdLog
+from state.kafka.told_turns import ToldTurns
 from state.owners.lookup import OwnerLookup
 from state.redis.idempotency import IdempotencyKeys
 from state.redis.pre_lock import PreLocks
@@ -216,5 +218,13 @@ def _rooms(
         turns = TurnLog(CommandLog(settings.brokers, topic=WAITING_TURNS.name, kafka=kafka), ids)
     members = 0 if passes is None else settings.promoters
     lots = None if passes is None else RoomLots(passes.private, turns)
-    promoter = Promoter(url, supply_of(view), members=members, turns=turns, lots=lots)
+    told = ToldTurns(settings.brokers, ids, kafka=kafka) if turns is not None and ids else None
+    promoter = Promoter(
+        url,
+        supply_of(view),
+        members=members,
+        turns=turns,
+        lots=lots,
+        prover=LineProver(told),
+    )
     return WaitingDesk(url, passes, promoter, turns)

@@ -5,13 +5,15 @@ one each, and run the script of that room. What a task does has an id that follo
 event: done again, by who takes it over from one that died, it has the same effect and answer.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Final
 
 from api.admission.pool import Pool
+from api.admission.proving import LineProver
 from api.web.logs import log
 from state.domain.waiting.admission import PROMOTED_MAX, REAPED_MAX, Room
 from state.domain.waiting.line import Turn
@@ -40,6 +42,10 @@ Say = Callable[[int], Awaitable[None]]
 
 Draw = Callable[[int], Awaitable[None]]
 """Tells the seed of a room that has opened, so that whoever stands by lot is told the place."""
+
+
+Prove = Callable[[WaitingRooms, Mapping[int, str]], Awaitable[None]]
+"""Compares rooms with all that users were told, by the lives of their servers."""
 
 
 async def nothing_is_said(_: int) -> None:
@@ -73,7 +79,8 @@ class PromotionCycles:
     """Runs cycles; one at a time in a process, any number in several.
 
     promoted, gone: are told who was let in, and whose admission has ended. say: writes that down
-    before. draw: is called where a room has opened whose lots are not told.
+    before. prove: is called for rooms whose server was started again. draw: is called where a room
+    has opened whose lots are not told.
     """
 
     rooms: WaitingRooms
@@ -85,6 +92,9 @@ class PromotionCycles:
     gone: Promoted = nobody_is_told
     say: Say = nothing_is_said
     draw: Draw = nothing_is_said
+    prove: Prove = field(default_factory=lambda: LineProver(None).prove)
+    proving: "asyncio.Task[None] | None" = field(init=False, default=None)
+    _lives: dict[int, str] = field(init=False, default_factory=dict)
     counters: CycleCounters = field(init=False, default_factory=CycleCounters)
     _troubles: dict[int, str] = field(init=False, default_factory=dict)
 
@@ -93,6 +103,7 @@ class PromotionCycles:
         while (left := await self.tasks.take_over()) is not None:
             self.counters.taken_over += 1
             await self._work(*left)
+        self._lives.clear()
         events = await self.rooms.events()
         looks = await self.pool.do_all([partial(self._look_at, event) for event in events])
         due = [event for event, is_due in zip(events, looks, strict=True) if is_due is True]
@@ -101,12 +112,31 @@ class PromotionCycles:
                 self._failed(event, end)
             elif event not in due:
                 self._troubles.pop(event, None)
+        # Beside the cycles: a long topic takes longer than a lease.
+        if self._lives and (self.proving is None or self.proving.done()):
+            self.proving = asyncio.create_task(self._prove(dict(self._lives)))
         if due:
             await self._work(await self.tasks.begin(due), len(due))
 
+    async def close(self) -> None:
+        """End what goes on beside the cycles."""
+        if self.proving is not None:
+            self.proving.cancel()
+            await asyncio.wait({self.proving})
+
+    async def _prove(self, lives: Mapping[int, str]) -> None:
+        try:
+            await self.prove(self.rooms, lives)
+        except Exception as error:  # noqa: BLE001  (nobody is let in there; the next cycle tries again)
+            for event in lives:
+                self._failed(event, error)
+        else:
+            for event in lives:
+                log.info("event %d: its line is what was written down", event)
+
     async def _look_at(self, event_id: int) -> bool:
         """Give up who is gone from a room, and say whether somebody may be promoted there."""
-        room = await self._give_up(event_id)
+        room, life = await self._give_up(event_id)
         # Where nothing can be written down nobody could be told, and so nobody is let in.
         await self.say(event_id)
         if room is None:
@@ -114,18 +144,25 @@ class PromotionCycles:
             await self.rooms.forget(event_id)
         elif room.is_pre_queue and room.now_ms >= room.opens_ms:
             await self.draw(event_id)
+        if room is not None and life:
+            # Nobody is let in before it is known who was.
+            self._lives[event_id] = life
+            return False
         # Sold out or not is found by promoting: also where nobody may be.
         return room is not None and room.is_open and room.waiting > 0
 
-    async def _give_up(self, event_id: int) -> Room | None:
-        """Give up who is gone from a room, some hundreds by each script; return the room."""
+    async def _give_up(self, event_id: int) -> tuple[Room | None, str]:
+        """Give up who is gone from a room, some hundreds by each script.
+
+        Returns the room, and the life of its server where that has yet to be proved.
+        """
         for left in reversed(range(REAPS_MAX)):
             reaped = await self.rooms.reap(event_id)
             self.counters.gone += reaped.waiting + len(reaped.admitted)
             if reaped.admitted:
                 await self.gone(event_id, reaped.admitted)
             if not left or max(reaped.waiting, len(reaped.admitted)) < REAPED_MAX:
-                return reaped.room
+                return reaped.room, reaped.life
         raise AssertionError("one script at least")
 
     async def _work(self, cycle: str, count: int) -> None:

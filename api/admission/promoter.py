@@ -19,6 +19,7 @@ from api.admission.cycle import (
 )
 from api.admission.lots import RoomLots
 from api.admission.pool import DRAIN_S, Pool
+from api.admission.proving import LineProver
 from api.admission.turns import TurnLog
 from api.web.logs import log
 from api.web.metrics import ApiMetrics
@@ -66,7 +67,8 @@ class Promoter:
     url: of Redis; empty for none, and nothing is done then. members: of the pool; 0 for a pod that
     promotes nobody. turns: where it is written down who was let in, before they are told; None for
     nowhere. lots: of rooms that open by lot; None for none. is_it: whether this pod does it now.
-    trouble: why nobody is promoted by this pod though it should; empty where all is well.
+    prover: compares a line with what was told, where its server was started again. trouble: why
+    nobody is promoted by this pod though it should; empty where all is well.
     """
 
     url: str
@@ -78,6 +80,7 @@ class Promoter:
     gone: Promoted = nobody_is_told
     turns: TurnLog | None = None
     lots: RoomLots | None = None
+    prover: LineProver = field(default_factory=lambda: LineProver(None))
     counters: CycleCounters = field(init=False, default_factory=CycleCounters)
     is_it: bool = field(init=False, default=False)
     trouble: str = field(init=False, default="")
@@ -120,6 +123,7 @@ class Promoter:
             promoted=self.promoted,
             gone=self.gone,
             say=nothing_is_said if self.turns is None else partial(self.turns.say_all, rooms),
+            prove=self.prover.prove,
             draw=nothing_is_said if self.lots is None else partial(self.lots.draw, rooms),
         )
         self.counters = cycles.counters
@@ -130,6 +134,7 @@ class Promoter:
                     async with asyncio.timeout(self.every_s):
                         await self._is_closing.wait()
         finally:
+            await cycles.close()
             await pool.close()
             with suppress(RedisError, OSError):
                 await lease.give_up()

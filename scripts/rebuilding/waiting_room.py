@@ -10,7 +10,7 @@ from scripts.auditing.log import CannotRead
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.waiting.lots import read
 from scripts.brokers.addresses import NotUp, servers
-from scripts.history.reading import Fields, Named, Unread
+from scripts.history.reading import Named, Unread
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
     command,
@@ -24,11 +24,11 @@ from scripts.program.options import (
 )
 from scripts.program.progress import progress
 from scripts.rebuilding.recreating import Refused
-from state.domain.waiting.admission import TURN_MAX, may_wait
 from state.domain.waiting.line import Fact, Stands, Step, line_of
 from state.domain.waiting.lots import NO_OPENING, Opening
+from state.records.waiting.turns import SeedTold, TurnChanged, fact_of, opening_of
 from state.redis.client import client_of
-from state.redis.waiting.rooms import RESTORED_MAX, WaitingRooms
+from state.redis.waiting.rooms import WaitingRooms
 
 FAILURES = (CannotRead, NotUp, Refused, Unreadable, RedisError, OSError)
 PATIENCE_S = 10.0
@@ -72,6 +72,7 @@ def rebuild_line(
     """
     unread = Unread()
     openings: list[Opening] = []
+    life = asyncio.run(life_of(url, event))
     line = line_of(facts_of(read(servers(), event, unread), event, openings))
     opening = openings[-1] if openings else NO_OPENING
     if unread.count and not despite_unreadable:
@@ -83,7 +84,7 @@ def rebuild_line(
     if is_all(steps_of(event, line, unread, opening), dry_run=dry_run, as_json=as_json):
         return FOUND if line or openings else DONE
     confirmed(f"Put this line into Redis at {url.rpartition('@')[2]}?", yes=yes)
-    put = asyncio.run(put_back(url, event, line, opening))
+    put = asyncio.run(put_back(url, event, line, opening, life))
     is_all(
         [f"{put} of {len(line)} users put back; open the room"], dry_run=as_json, as_json=as_json
     )
@@ -100,21 +101,14 @@ def facts_of(
     for _, _, name, fields in records:
         if name != TURN_CHANGED:
             if fields["eventId"] == event and openings is not None:
-                openings.append(opening_of(fields))
+                seed = fields["commitment"].encode(), fields["seed"].encode()
+                opening = opening_of(SeedTold(event, fields["opensMs"], *seed))
+                openings += [] if opening is None else [opening]
             continue
-        user, turn, step = fields["userId"], fields["turn"], Step[fields["step"]]
-        is_ours = may_wait(user) and 1 <= turn <= TURN_MAX and step is not Step.UNSPECIFIED
-        if fields["eventId"] == event and is_ours:
-            yield Fact(user, turn, step, fields["lastMs"])
-
-
-def opening_of(fields: Fields) -> Opening:
-    """Return what a record tells of an opening; raises CannotRead for what no pod tells."""
-    try:
-        seed = bytes.fromhex(fields["seed"])
-    except ValueError as error:
-        raise CannotRead(f"a seed that is none: {fields['seed']!r}") from error
-    return Opening(fields["opensMs"], fields["commitment"], seed)
+        told = fields["userId"].encode(), fields["turn"], Step[fields["step"]], fields["lastMs"]
+        fact = fact_of(TurnChanged(fields["eventId"], *told))
+        if fields["eventId"] == event and fact is not None:
+            yield fact
 
 
 def steps_of(
@@ -146,20 +140,29 @@ async def check_lost(url: str, event: int) -> None:
         )
 
 
-async def put_back(
-    url: str, event: int, line: Sequence[Stands], opening: Opening = NO_OPENING
-) -> int:
-    """Put users back in the order of their turns; return how many were not there."""
-    client, put = client_of(url, timeout_s=PATIENCE_S), 0
+async def life_of(url: str, event: int) -> str:
+    """Return which start of which server has the room, before what was told is read."""
+    client = client_of(url, timeout_s=PATIENCE_S)
     try:
-        rooms = WaitingRooms(client.execute_command)
-        # One script at least: a line of nobody has a room, too.
-        with progress("users put back") as told:
-            for first in range(0, len(line) or 1, RESTORED_MAX):
-                part = line[first : first + RESTORED_MAX]
-                is_last = first + RESTORED_MAX >= len(line)
-                put += await rooms.restore(event, part, is_last=is_last, opening=opening)
-                told(first + len(part), len(line))
+        return await WaitingRooms(client.execute_command).life(event)
     finally:
         await client.aclose()
-    return put
+
+
+async def put_back(
+    url: str,
+    event: int,
+    line: Sequence[Stands],
+    opening: Opening = NO_OPENING,
+    life: str = "",
+) -> int:
+    """Put users back in the order of their turns; return how many were not there."""
+    client = client_of(url, timeout_s=PATIENCE_S)
+    try:
+        rooms = WaitingRooms(client.execute_command)
+        with progress("users put back") as told:
+            return await rooms.restore_all(
+                event, line, opening, life, lambda done: told(done, len(line))
+            )
+    finally:
+        await client.aclose()

@@ -6,11 +6,15 @@ from typing import Final, NamedTuple
 from schemas.topics import WAITING_TURNS
 from serdes.avro.codegen import Encode
 from serdes.codecs import Codecs, written_to
-from state.domain.waiting.line import Fact
+from state.domain.waiting.admission import TURN_MAX, may_wait
+from state.domain.waiting.line import Fact, Step
 from state.domain.waiting.lots import Opening
 
 RECORD: Final = "io.seatstream.waiting.TurnChanged"
 SEED: Final = "io.seatstream.waiting.SeedTold"
+
+
+_STEPS: Final = {Step.GIVEN, Step.ADMITTED, Step.ENDED}
 
 
 class TurnChanged(NamedTuple):
@@ -45,6 +49,14 @@ def turn_key(event_id: int, fact: Fact) -> bytes:
     return b"%d:%d:%d:%b" % (event_id, fact.turn, fact.step, fact.user_id.encode())
 
 
+def fact_of(record: TurnChanged) -> Fact | None:
+    """Return what a record tells; None for what no pod tells."""
+    user, step = record.user_id.decode(errors="replace"), record.step
+    if not (may_wait(user) and 1 <= record.turn <= TURN_MAX and step in _STEPS):
+        return None
+    return Fact(user, record.turn, Step(step), record.last_ms)
+
+
 def record_of(event_id: int, fact: Fact) -> TurnChanged:
     """Return what is written of a fact."""
     user = fact.user_id.encode()
@@ -58,6 +70,15 @@ def seed_key(event_id: int, opening: Opening, telling: str) -> bytes:
     """
     which = "shown" if opening.seed else f"committed:{telling}"
     return b"%d:seed:%d:%b" % (event_id, opening.opens_ms, which.encode())
+
+
+def opening_of(record: SeedTold) -> Opening | None:
+    """Return what a record tells of an opening; None for what no pod tells."""
+    try:
+        seed = bytes.fromhex(record.seed.decode())
+        return Opening(record.opens_ms, record.commitment.decode(), seed)
+    except ValueError:
+        return None
 
 
 def seed_record_of(event_id: int, opening: Opening) -> SeedTold:

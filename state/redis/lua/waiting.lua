@@ -4,7 +4,8 @@
 --                 (turn, joined, left, expired, done), of what promotions remember (limit, pace,
 --                 paced, next), of the room's clock (beat, lag, heard, spare) and of lots: opens,
 --                 Unix ms before which who enters stands by lot; commitment, the digest of the
---                 seed; drawn, once nobody is given a lot any more; shown, once the seed is told
+--                 seed; drawn, once nobody is given a lot any more; shown, once the seed is told.
+--                 life: of the server that what lies here was proved of
 -- KEYS[2] line:   sorted set of who waits, by their turns
 -- KEYS[3] seen:   sorted set of the same, by the ms of the room's clock at which they are given up
 -- KEYS[4] active: sorted set of who is admitted, by the ms of that clock at which that ends
@@ -80,6 +81,11 @@ end
 local function lets_in()
   local room = redis.call('HMGET', ROOM, 'state', 'opens', 'shown')
   return room[1] == 'open' and (not room[2] or room[3] == '1')
+end
+
+-- Which start of which server this is: what another knew may be older than what was told since.
+local function life()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
 end
 
 -- What no turn is below that is given out from an opening on; lots come before it.

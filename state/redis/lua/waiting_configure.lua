@@ -6,7 +6,7 @@
 if redis.call('HSETNX', ROOM, 'turn', text(clock[1] * 1048576)) == 1 then
   redis.call(
     'HSET', ROOM, 'state', 'paused', 'cap', '0', 'per_minute', '0', 'message', '',
-    'joined', '0', 'left', '0', 'expired', '0', 'done', '0', 'limit', '-1', 'pace', '0'
+    'joined', '0', 'left', '0', 'expired', '0', 'done', '0', 'limit', '-1', 'pace', '0', 'life', life()
   )
 end
 -- Of a line that was put back by half there is no state yet.

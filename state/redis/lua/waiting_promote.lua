@@ -6,7 +6,8 @@
 -- ARGV[4] ms within which who is promoted shows up    ARGV[5] ms after which no admission lasts
 -- ARGV[6] ms that the answer is kept
 --
--- Returns { how many really were promoted, then user and turn of each }. Reads the first slots
+-- Returns { how many really were promoted, then user and turn of each }, { -1 } where this server
+-- has not been proved to know all that was told. Reads the first slots
 -- members alone; who cannot be promoted is removed, and takes no slot.
 local ANSWER = KEYS[9]
 local known = redis.call('LRANGE', ANSWER, 0, -1)
@@ -14,7 +15,10 @@ if #known > 0 then
   return known
 end
 
-local room = redis.call('HMGET', ROOM, 'state', 'cap', 'per_minute', 'next', 'pace', 'paced')
+local room = redis.call('HMGET', ROOM, 'state', 'cap', 'per_minute', 'next', 'pace', 'paced', 'life')
+if room[1] and room[7] ~= life() then
+  return { '-1' }
+end
 local answer = { '0' }
 local count = 0
 if lets_in() then

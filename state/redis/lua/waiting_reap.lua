@@ -3,11 +3,12 @@
 -- ARGV[1] most of each kind
 -- ARGV[2] ms after which who asks no more is given up    ARGV[3] the same while the room is not open
 --
--- Returns { how many waited, user and turn of each who was admitted, room }.
+-- Returns { how many waited, user and turn of each who was admitted, room, life of this server where
+-- the room was proved of another, else nothing }.
 local most, state, gone, stale = tonumber(ARGV[1]), redis.call('HGET', ROOM, 'state'), 0, {}
 if not state then
   -- Lost, or being put back: nobody is gone from it.
-  return { 0, {}, {} }
+  return { 0, {}, {}, '' }
 end
 if not is_audible(tonumber(lets_in() and ARGV[2] or ARGV[3])) then
   here = beat - lag
@@ -53,4 +54,5 @@ local room = room_now()
 if room[1] and (room[1] ~= 'closed' or room[5] + room[6] > 0) then
   keep(ROOM, LINE, SEEN, ACTIVE, TURNS, LAST, LOG, UNSAID)
 end
-return { gone, admitted, room }
+local lives = life()
+return { gone, admitted, room, redis.call('HGET', ROOM, 'life') == lives and '' or lives }

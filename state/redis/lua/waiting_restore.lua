@@ -4,7 +4,8 @@
 -- ARGV[1] ms after which who asks no more is given up    ARGV[2] ms within which who is in shows up
 -- ARGV[3] 1 where these are the last    ARGV[4] Unix ms of an opening by lot, or 0
 -- ARGV[5] digest of its seed    ARGV[6] 1 where the seed was shown
--- ARGV[7..] step (1 waits, 2 is in, 3 was), user, turn and last ms of each
+-- ARGV[7] life of this server when what was told was read to its end, or nothing
+-- ARGV[8..] step (1 waits, 2 is in, 3 was), user, turn and last ms of each
 --
 -- Returns how many were put. Who had a later turn, or has gone as far with this one, stays as it is.
 if redis.call('HSETNX', ROOM, 'turn', text(clock[1] * 1048576)) == 1 then
@@ -14,7 +15,7 @@ if redis.call('HSETNX', ROOM, 'turn', text(clock[1] * 1048576)) == 1 then
   )
 end
 local put, highest = 0, tonumber(redis.call('HGET', ROOM, 'turn'))
-for i = 7, #ARGV, 4 do
+for i = 8, #ARGV, 4 do
   local step, user, turn, last = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
   local place = place_of(user)
   local known, reached = tonumber(place[2]), place[1] == 0 and 3 or place[1]
@@ -53,6 +54,10 @@ end
 redis.call('HSET', ROOM, 'turn', text(highest))
 if ARGV[3] == '1' then
   redis.call('HSETNX', ROOM, 'state', 'closed')
+  -- Unless it was started again meanwhile.
+  if ARGV[7] == life() then
+    redis.call('HSET', ROOM, 'life', ARGV[7])
+  end
 end
 keep(ROOM, LINE, SEEN, ACTIVE, TURNS, LAST)
 return put

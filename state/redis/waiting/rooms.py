@@ -5,7 +5,7 @@ Redis' own, so that no pod's clock decides who comes first or who is gone. What 
 the effect of once.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
@@ -53,6 +53,7 @@ _ENTER: Final = Script("waiting", "waiting_enter")
 _LOOK: Final = Script("waiting", "waiting_look")
 _LEAVE: Final = Script("waiting", "waiting_leave")
 _PROMOTE: Final = Script("waiting", "waiting_promote")
+_LIFE: Final = Script("waiting", "waiting_life")
 _LOTS: Final = Script("waiting", "waiting_lots")
 _RESTORE: Final = Script("waiting", "waiting_restore")
 _REAP: Final = Script("waiting", "waiting_reap")
@@ -62,6 +63,13 @@ class RoomUnreadable(Exception):
     """What lies in Redis under a room's key is none of ours: nobody is told anything of it.
 
     Operator action: set the room up anew; who waited comes back with the turn that was shown.
+    """
+
+
+class RoomUnproved(Exception):
+    """The server was started again since, and may know less than users were told.
+
+    Operator action: none; whoever promotes compares it with what was written down.
     """
 
 
@@ -108,12 +116,14 @@ class Entered(NamedTuple):
 class Reaped(NamedTuple):
     """Who was given up: how many of those who waited, and who of those who were admitted.
 
-    room: as it is then; None where there is none.
+    room: as it is then; None where there is none. life: of the server, where it was not proved to
+    know all that was told; else empty.
     """
 
     waiting: int
     admitted: tuple[Turn, ...]
     room: Room | None
+    life: str = ""
 
 
 class WaitingRooms:
@@ -198,6 +208,7 @@ class WaitingRooms:
         """Admit those who are next, and return them in the order of their turns.
 
         promotion_id: the same again gets the same answer, and admits nobody else.
+        Raises RoomUnproved where the server may have an old file; `restore` proves it.
         slots: most that are promoted. most: that may be admitted at once, beside the room's own
         cap; below 0 for no such bound.
         """
@@ -205,6 +216,8 @@ class WaitingRooms:
         bounded = min(slots, PROMOTED_MAX)
         values = (promotion_id, bounded, most, SHOW_UP_MS, ADMITTED_MS, ANSWER_MS)
         count, *promoted = await _PROMOTE.run(self._ask, keys, values)
+        if int(count) < 0:
+            raise RoomUnproved(f"event {event_id}")
         turns = _turns(promoted)
         assert len(turns) == int(count)
         return turns
@@ -217,8 +230,13 @@ class WaitingRooms:
         given up.
         """
         values = (REAPED_MAX, STALE_MS, NOT_OPEN_PATIENCE_MS)
-        gone, over, room = await _REAP.run(self._ask, waiting_room(event_id), values)
-        return Reaped(gone, _turns(over), _room(room))
+        gone, over, room, life = await _REAP.run(self._ask, waiting_room(event_id), values)
+        return Reaped(gone, _turns(over), _room(room), life.decode())
+
+    async def life(self, event_id: int) -> str:
+        """Return which start of which server has a room."""
+        told: bytes = await _LIFE.run(self._ask, waiting_room(event_id), ())
+        return told.decode()
 
     async def unsaid(self, event_id: int) -> AsyncIterator[tuple[Fact, ...]]:
         """Yield what nobody has written down yet, some hundreds at a time."""
@@ -268,20 +286,40 @@ class WaitingRooms:
         *,
         is_last: bool = True,
         opening: Opening = NO_OPENING,
+        life: str = "",
     ) -> int:
         """Put back where users stand, at most `RESTORED_MAX`, and return how many were put there.
 
         A room that is not there is made, closed, once the last of them are put back. Who is known
         to have gone as far or further stays so; who stands further back, in a Redis with an old
         file, is moved on to where they were told to be. opening: what was told of lots here.
+        life: of the server, where all that was told has been read since; people are let in then.
         """
         assert len(line) <= RESTORED_MAX
-        told = opening.opens_ms, opening.commitment, int(bool(opening.seed))
+        told = opening.opens_ms, opening.commitment, int(bool(opening.seed)), life
         values: list[str | int] = [NOT_OPEN_PATIENCE_MS, SHOW_UP_MS, int(is_last), *told]
         for stands in line:
             values += [int(stands.step), stands.user_id, stands.turn, stands.last_ms]
         put: int = await _RESTORE.run(self._ask, waiting_room(event_id), values)
         await self._list(event_id)
+        return put
+
+    async def restore_all(
+        self,
+        event_id: int,
+        line: Sequence[Stands],
+        opening: Opening = NO_OPENING,
+        life: str = "",
+        put_back: Callable[[int], None] = lambda _: None,
+    ) -> int:
+        """Put back where everybody stands, as `restore`; put_back is told how many are done."""
+        put = 0
+        # One script at least: a line of nobody has a room, too.
+        for first in range(0, len(line) or 1, RESTORED_MAX):
+            part = line[first : first + RESTORED_MAX]
+            is_last = first + RESTORED_MAX >= len(line)
+            put += await self.restore(event_id, part, is_last=is_last, opening=opening, life=life)
+            put_back(first + len(part))
         return put
 
     async def forget(self, event_id: int) -> None:

@@ -1,11 +1,14 @@
 """The topic of turns in memory, in the place of a pod's CommandLog of it."""
 
+from collections.abc import Collection, Mapping
+
 from schemas.topics import WAITING_TURNS
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.registry.ids import counted_ids
 from state.domain.waiting.line import Step
 from state.kafka.command_log import Appended, AppendUnknown
-from state.records.waiting.turns import SEED, SeedTold, TurnChanged
+from state.kafka.told_turns import NotRead, Told
+from state.records.waiting.turns import SEED, SeedTold, TurnChanged, fact_of
 
 IDS = counted_ids()
 
@@ -42,6 +45,17 @@ class TurnsInMemory:
         else:
             self.records[key] = TurnChanged(*verdict.fields)
         return Appended(partition, len(self.records))
+
+    def read(self, events: Collection[int]) -> Mapping[int, Told]:
+        """Return what was told, as `ToldTurns`."""
+        if self.is_away:
+            raise NotRead("nobody answers")
+        told = {event: Told() for event in events}
+        for record in self.records.values():
+            fact = fact_of(record)
+            if record.event_id in told and fact is not None:
+                told[record.event_id].facts.append(fact)
+        return told
 
     def of(self, event: int, user: str) -> list[Step]:
         """Return the steps of all turns of a user, in the order of a life."""

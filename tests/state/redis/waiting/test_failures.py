@@ -21,7 +21,7 @@ from infra.stack.processes import wait_until
 from infra.stack.redis_server import RedisServer
 from state.domain.waiting.admission import TURNS_PER_S, RoomState
 from state.redis.keys import waiting_room
-from state.redis.waiting.rooms import Entry, WaitingRooms
+from state.redis.waiting.rooms import Entry, RoomUnproved, WaitingRooms
 
 WAIT_S = 60
 MANY = 1_000_000
@@ -176,7 +176,11 @@ def test_q11_f65_a_failover_without_the_last_ones_loses_no_place_to_whoever_show
             for name in (names[7], names[5], names[6]):
                 entered = await rooms.enter(7, name, turns[name])
                 assert (entered.entry, entered.place.turn) == (Entry.RESTORED, turns[name])
-            promoted = await rooms.promote(7, "p-1", 20)
+            # Nobody is let in by a server that may not know who was, until that is certain.
+            with pytest.raises(RoomUnproved):
+                await rooms.promote(7, "p-1", 20)
+            await rooms.restore(7, (), life=(await rooms.reap(7)).life)
+            promoted = await rooms.promote(7, "p-2", 20)
             assert [turn.user_id for turn in promoted] == [*names, "late"]
 
     async def follow_master(master: RedisServer, replica: RedisServer) -> None:

@@ -195,8 +195,10 @@ def test_d31_u6_a_line_by_lot_is_put_back_as_it_was(redis_url: str, is_shown: bo
         told = [Fact(name, lots.turn_of(name), Step.GIVEN) for name in NAMES]
         await client.delete(*waiting_room(event))
         opening = Opening(lots.opens_ms, lots.commitment, SEED if is_shown else b"")
-        assert await rooms.restore(event, line_of(told), opening=opening) == len(NAMES)
-        await rooms.restore(event, line_of(told), opening=opening)
+        life = await rooms.life(event)
+        put = await rooms.restore_all(event, line_of(told), opening, life)
+        assert put == len(NAMES)
+        assert await rooms.restore_all(event, line_of(told), opening, life) == 0
         room = await rooms.configure(event, state=RoomState.OPEN, cap=100)
         assert (room.opens_ms, room.commitment, room.is_shown) == (
             lots.opens_ms,

@@ -267,7 +267,8 @@ class Rebuilt(Walk):
         async for key in self.client.scan_iter(f"seatstream:waiting:{{{self.event}}}:*"):
             await self.client.delete(key)
         line = line_of(self.told)
-        assert await self.rooms.restore(self.event, line) == len(line)
+        life = await self.rooms.life(self.event)
+        assert await self.rooms.restore(self.event, line, life=life) == len(line)
         # Stopped halfway and run again it does nothing more.
         assert await self.rooms.restore(self.event, line) == 0
         found = await kept(self.client, self.event)
@@ -525,7 +526,7 @@ def test_nobody_enters_where_there_is_no_room(redis_url: str) -> None:
         assert (entered.entry, entered.room) == (Entry.NO_ROOM, None)
         assert await rooms.look(event, ["ann"]) == (None, (entered.place,))
         assert (await rooms.leave(event, "ann")).standing is Standing.NONE
-        assert await rooms.reap(event) == (0, (), None)
+        assert await rooms.reap(event) == (0, (), None, "")
         assert not await client.exists(*waiting_room(event))
 
     run(redis_url, test)

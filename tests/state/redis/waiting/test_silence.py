@@ -257,7 +257,7 @@ def test_u6_nobody_is_given_up_from_a_room_that_is_lost_or_put_back_by_half(
         for key in waiting_room(waiting.event)[2:4]:
             await waiting.client.zunionstore(key, {key: 0.5})
         before = await waiting.everything()
-        assert await waiting.rooms.reap(waiting.event) == (*NOBODY, None)
+        assert await waiting.rooms.reap(waiting.event) == (*NOBODY, None, "")
         assert await waiting.everything() == before
 
     run(redis_url, test)

@@ -1,0 +1,2 @@
+-- Return which start of which server has this room.
+return life()
