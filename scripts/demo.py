@@ -48,7 +48,7 @@ from scripts.sale.sale import SESSION_TIMEOUT_S, DemoFailed, Sale
 from scripts.sale.setting_up import open_arena, prepare_topics, registry_beside, running, stop
 from scripts.sale.table import Display
 from scripts.sale.verdict import finish
-from scripts.sale.web_buyers import WebBuyers
+from scripts.sale.web.buyers import WebBuyers
 from scripts.traffic.sending import NoBroker, schema_ids
 from serdes.registry.client import RegistryRefusedError, RegistryUnavailableError
 from state.views.availability.statuses import STALE_AFTER_MS

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import grimp
 import pytest
 
 from infra.paths import ROOT
@@ -60,6 +61,18 @@ def long_functions() -> Iterator[str]:
                     yield f"{name_of(path)} {node.name}"
 
 
+def in_or_above_circles() -> list[str]:
+    """Return modules of the product that import in a circle, if only for types, or lead to one."""
+    graph = grimp.build_graph(*PRODUCT)
+    followed: dict[str, set[str]] = {
+        name: set(graph.find_modules_directly_imported_by(name)) for name in graph.modules
+    }
+    # Whoever imports nothing that is left is in no circle.
+    while free := {name for name, imported in followed.items() if not imported & followed.keys()}:
+        followed = {name: imported for name, imported in followed.items() if name not in free}
+    return sorted(followed)
+
+
 def without_test_of_their_name() -> Iterator[str]:
     for path in modules():
         name = name_of(path)
@@ -79,6 +92,10 @@ def without_test_of_their_name() -> Iterator[str]:
 )
 def test_a_law_is_broken_only_where_a_reason_says_why(law: str, breaches: Any) -> None:
     assert set(breaches()) == set(EXCEPTIONS[law])
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert in_or_above_circles() == []
 
 
 def test_no_exception_is_without_its_reason() -> None:

@@ -15,7 +15,7 @@ import jwt
 
 from scripts.crowd.fairness import Story
 from scripts.processes.keys import DevelopmentKeys
-from scripts.sale.carts import METHOD
+from scripts.sale.web.browser import METHOD
 from scripts.traffic.own_loop import OwnLoop
 from streams.gateways.mock import NAME as GATEWAY
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas.topics import SECTION_STATUS
 from scripts.auditing.http_history import Sighting
-from scripts.sale.carts import METHOD
+from scripts.sale.web.browser import METHOD
 from scripts.traffic.sending import CommandEncoders, CommandSender, OutcomeReader
 from scripts.traffic.workload import chosen_seats
 from serdes.registry.ids import SchemaIds

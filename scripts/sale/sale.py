@@ -25,7 +25,7 @@ from scripts.sale.pages import Pages
 from scripts.sale.payments import Payments
 from scripts.sale.rebuild import Rebuild
 from scripts.sale.table import Display
-from scripts.sale.web_buyers import BUYERS, WebBuyers
+from scripts.sale.web.buyers import BUYERS, WebBuyers
 from streams.settings import Settings
 
 SESSION_TIMEOUT_S = 6.0
@@ -248,9 +248,11 @@ class Sale:
         while not condition():
             self.buyers.step()
             self.payments.read()
-            self.web.is_last_call = self.buyers.is_last_call
+            self.web.shop.is_last_call = self.buyers.is_last_call
             # Later than the outage: a refund that fails rests for half a minute at the least.
-            self.web.may_return = self._outage_to_s is not None and monotonic() > self._outage_to_s
+            self.web.shop.may_return = (
+                self._outage_to_s is not None and monotonic() > self._outage_to_s
+            )
             self.display.show(self.buyers, self.web)
             if self.buyers.failed:
                 raise DemoFailed(f"the broker did not take a command: {self.buyers.failed[0]}")

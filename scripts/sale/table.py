@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from scripts.sale.buyers import RECENT_S, Buyers
-from scripts.sale.web_buyers import WebBuyers
+from scripts.sale.web.buyers import WebBuyers
 from scripts.traffic.workload import percentile
 
 LINE_EVERY_S = 2.0
@@ -41,12 +41,12 @@ class Figures:
 
 def http_figures_of(web: WebBuyers) -> tuple[float, float, int]:
     """Return answers a second and p99 of the last seconds, and all stale answers."""
-    exchanges = web.history.exchanges
+    exchanges = web.shop.history.exchanges
     since_ns = monotonic_ns() - int(RECENT_S * 1e9)
     recent = list(takewhile(lambda one: one.returned_ns > since_ns, reversed(exchanges)))
     latencies = sorted(one.latency_ms for one in recent if not one.waits)
     seconds = (recent[0].returned_ns - recent[-1].returned_ns) / 1e9 if recent else 0.0
-    return len(recent) / max(0.5, seconds), percentile(latencies, 0.99), web.stale_answers
+    return len(recent) / max(0.5, seconds), percentile(latencies, 0.99), web.shop.stale_answers
 
 
 def figures_of(buyers: Buyers, web: WebBuyers | None, elapsed_s: float) -> Figures:

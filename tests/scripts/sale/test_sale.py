@@ -18,7 +18,7 @@ from scripts.sale.payments import Payments
 from scripts.sale.rebuild import Rebuild
 from scripts.sale.sale import Sale
 from scripts.sale.table import Display
-from scripts.sale.web_buyers import WebBuyers
+from scripts.sale.web.buyers import WebBuyers
 
 NOWHERE = Servers("127.0.0.1:1", "http://127.0.0.1:1")
 A, B = ("section-commands", 0), ("payment-commands", 1)

@@ -5,16 +5,21 @@ asked for it; and now and then its money goes back.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from scripts.auditing.http_history import Act, Kind
+from scripts.sale.web.browser import (
+    METHOD,
+    RETRY_S,
+    RETURNED,
+    TRIES_MAX,
+    Answer,
+    Browser,
+    Wish,
+    is_for_later,
+)
 from streams.gateways.mock import NAME as GATEWAY
-
-if TYPE_CHECKING:
-    from scripts.sale.web_buyers import WebBuyer, Wish
-
-Answer = dict[str, Any]
 
 SHARE = 0.1
 """Of all wishes, once a cart is held."""
@@ -26,17 +31,12 @@ PARTY = 3
 """As many as would rather be parted than go without."""
 
 SECTIONS_MAX = 3
-TRIES_MAX = 60
-RETRY_S = 0.25
-RETURNED = 0.3
-"""Share of the sales whose buyers want their money back."""
 
-METHOD = "card"
 ENDED = frozenset({"REJECTED", "RELEASED", "SOLD"})
 SETTLED = ENDED | {"HELD"}
 
 
-async def visit(buyer: "WebBuyer", wishes: Sequence["Wish"]) -> None:
+async def visit(buyer: Browser, wishes: Sequence[Wish]) -> None:
     """Hold all of it as one, and decide what becomes of it. wishes: one a section."""
     cart = await hold(buyer, wishes)
     if cart is None or cart["status"] != "HELD":
@@ -59,7 +59,7 @@ async def visit(buyer: "WebBuyer", wishes: Sequence["Wish"]) -> None:
         await follow(buyer, place, ended, frozenset({"REFUNDED"}))
 
 
-async def pay(buyer: "WebBuyer", place: str, cart: Answer) -> None:
+async def pay(buyer: Browser, place: str, cart: Answer) -> None:
     """Begin to pay all that is held, as it was seen; now and then twice with the same key."""
     sum_seen = {"amount": cart["amount"], "currency": cart["currency"]}
     json, key = {**sum_seen, "method": METHOD, "gateway": GATEWAY}, buyer.new_key()
@@ -67,7 +67,7 @@ async def pay(buyer: "WebBuyer", place: str, cart: Answer) -> None:
         await insist(buyer, "POST", f"{place}/payments", cart["cart_id"], key=key, json=json)
 
 
-async def hold(buyer: "WebBuyer", wishes: Sequence["Wish"]) -> Answer | None:
+async def hold(buyer: Browser, wishes: Sequence[Wish]) -> Answer | None:
     """Return the cart as it stands when that is known; None for a refusal."""
     path, key = f"/v1/events/{buyer.shop.event_id}/carts", buyer.new_key()
     keeps = buyer.draw.random() < KEEPING
@@ -91,12 +91,12 @@ async def hold(buyer: "WebBuyer", wishes: Sequence["Wish"]) -> Answer | None:
     return None
 
 
-def item_of(wish: "Wish") -> Answer:
+def item_of(wish: Wish) -> Answer:
     """Return an item of a cart: a party would rather be parted than go without."""
     return wish.body() | ({} if wish.seats or wish.quantity < PARTY else {"split": True})
 
 
-async def follow(buyer: "WebBuyer", place: str, answer: Answer, ends: frozenset[str]) -> Answer:
+async def follow(buyer: Browser, place: str, answer: Answer, ends: frozenset[str]) -> Answer:
     """Wait until a cart has come to one of its ends; return how it stands."""
     for _ in range(TRIES_MAX):
         if answer.get("status") in ends:
@@ -116,11 +116,6 @@ async def follow(buyer: "WebBuyer", place: str, answer: Answer, ends: frozenset[
     return answer
 
 
-async def insist(buyer: "WebBuyer", method: str, path: str, cart_id: str, **asked: Any) -> None:
-    """Insist on something of a cart; asked: its key and body, as `WebBuyer.ask` takes them."""
+async def insist(buyer: Browser, method: str, path: str, cart_id: str, **asked: Any) -> None:
+    """Insist on something of a cart; asked: its key and body, as `Browser.ask` takes them."""
     await buyer.insist(Act.CART, method, path, reservation_id=cart_id, **asked)
-
-
-def is_for_later(answer: Mapping[str, Any]) -> bool:
-    """Say whether a refusal speaks of the pod and not of the request."""
-    return answer.get("status") in {429, 503}

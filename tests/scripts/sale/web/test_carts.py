@@ -9,11 +9,13 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from support.gateways.serving import served
 
 from scripts.auditing.http_history import Act, Exchange, History
 from scripts.processes.keys import DevelopmentKeys
-from scripts.sale import carts
-from scripts.sale.web_buyers import WebBuyer, WebBuyers, Wish
+from scripts.sale.web import carts
+from scripts.sale.web.browser import Shop, Wish
+from scripts.sale.web.buyers import WebBuyer
 from state.plans.reading import parse_plan
 
 PLAN = parse_plan(
@@ -84,20 +86,14 @@ def visit(
     async def whole() -> None:
         pages = web.Application()
         pages.router.add_route("*", "/{path:.*}", pod.handle)
-        runner = web.AppRunner(pages, shutdown_timeout=0.1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with served(pages) as address:
             keys = DevelopmentKeys(folder)
-            shop = WebBuyers(PLAN, address, keys, history, seed=1)
+            shop = Shop(PLAN, history)
             shop.may_return = may_return
             async with aiohttp.ClientSession(address) as session:
                 # The first chance is that of a look at all sections, the second that of a cart.
                 draw = Fated(0.0, of_a_cart, *chances)
                 await WebBuyer(session, "web1", keys.token("web1"), draw, shop).visit()
-        finally:
-            await runner.cleanup()
 
     asyncio.run(whole())
     assert not pod.answers, "less was asked than was told"

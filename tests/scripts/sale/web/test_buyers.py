@@ -8,12 +8,13 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from support.gateways.serving import served
 
 from scripts.auditing.http_history import NO_ANSWER, Act, History
 from scripts.processes.keys import DevelopmentKeys
-from scripts.sale import web_buyers as module
-from scripts.sale.carts import is_for_later
-from scripts.sale.web_buyers import WebBuyer, WebBuyers, Wish
+from scripts.sale.web import buyers as module
+from scripts.sale.web.browser import PATIENCE_S, Shop
+from scripts.sale.web.buyers import WebBuyer
 from state.plans.reading import parse_plan
 
 PLAN = parse_plan(b'{"event": "e", "sections": [{"section": "A", "rows": 2, "seats": 5}]}')
@@ -66,7 +67,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody's connection break, and everybody watch and return whatever there is."""
     monkeypatch.setattr(module, "RETURNED", 1.0)
     monkeypatch.setattr(module, "WATCHED", 1.0)
-    monkeypatch.setattr(module, "CUT_OFF_S", module.PATIENCE_S)
+    monkeypatch.setattr(module, "CUT_OFF_S", PATIENCE_S)
 
 
 def visit(
@@ -78,19 +79,14 @@ def visit(
     async def whole() -> None:
         pages = web.Application()
         pages.router.add_route("*", "/{path:.*}", pod.handle)
-        runner = web.AppRunner(pages, shutdown_timeout=0.1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            address = url or f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with served(pages) as pod_address:
+            address = url or pod_address
             keys = DevelopmentKeys(folder)
-            shop = WebBuyers(PLAN, address, keys, history, seed=1)
+            shop = Shop(PLAN, history)
             shop.is_last_call, shop.may_return = True, may_return
             async with aiohttp.ClientSession(address) as session:
                 buyer = WebBuyer(session, "web1", keys.token("web1"), random.Random(3), shop)
                 await buyer.visit()
-        finally:
-            await runner.cleanup()
 
     asyncio.run(whole())
     return history, [one.reservation_id for one in history.exchanges if one.act is Act.PAY]
@@ -156,16 +152,3 @@ def test_who_knows_of_no_section_asks_for_nothing(tmp_path: Path) -> None:
 def test_an_answer_that_never_came_is_written_down_as_none(tmp_path: Path) -> None:
     history, _ = visit(Pod(), tmp_path, url="http://127.0.0.1:1")
     assert [(one.status, one.body) for one in history.exchanges] == [(NO_ANSWER, b"")]
-
-
-def test_chosen_seats_are_asked_for_by_place_and_the_best_by_number() -> None:
-    assert Wish(0, "A", 2, (), "k").body() == {"section": "A", "quantity": 2}
-    assert Wish(0, "A", 1, ((1, 4),), "k").body() == {
-        "section": "A",
-        "seats": [{"row": 1, "seat": 4}],
-    }
-
-
-@pytest.mark.parametrize(("status", "later"), [(429, True), (503, True), (409, False)])
-def test_only_a_refusal_of_the_pod_itself_is_worth_another_try(status: int, later: bool) -> None:
-    assert is_for_later({"status": status}) is later

@@ -1,6 +1,6 @@
 """Buyers who use the HTTP API: they look, reserve, think again, pay, and want their money back.
 
-A tenth of what they want they want in several sections as one: `scripts.sale.carts`.
+A tenth of what they want they want in several sections as one: `scripts.sale.web.carts`.
 
 They write down every request and answer for `scripts.auditing.http`. What an unknown answer stands
 for they find out as a shop would: they ask again with the same idempotency key.
@@ -10,16 +10,26 @@ import asyncio
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from time import monotonic_ns
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 
-from scripts.auditing.http_history import NO_ANSWER, Act, Exchange, History, Kind
+from scripts.auditing.http_history import Act, History, Kind
 from scripts.processes.keys import DevelopmentKeys
-from scripts.sale import carts
-from scripts.sale.carts import METHOD, RETURNED, is_for_later
+from scripts.sale.web import carts
+from scripts.sale.web.browser import (
+    METHOD,
+    PATIENCE_S,
+    RETRY_S,
+    RETURNED,
+    TRIES_MAX,
+    Answer,
+    Browser,
+    Shop,
+    Wish,
+    is_for_later,
+)
 from scripts.traffic.own_loop import OwnLoop
 from scripts.traffic.workload import chosen_seats
 from state.plans.seating import SeatingPlan
@@ -27,26 +37,16 @@ from streams.gateways.mock import NAME as GATEWAY
 
 BUYERS = 12
 THINK_S = 0.1
-PATIENCE_S = 20.0
 # The patience of a buyer whose connection breaks.
 CUT_OFF_S = 0.01
-TRIES_MAX = 60
-RETRY_S = 0.25
 # Share of the payments that are watched.
 WATCHED = 0.5
 PAID = frozenset({"DONE", "FAILED", "EXPIRED", "REJECTED", "COMPENSATION_REQUIRED"})
 GIVEN_BACK = frozenset({"REFUNDED", "COMPENSATION_REQUIRED"})
 
-Answer = dict[str, Any]
-
 
 class WebBuyers(OwnLoop):
-    """All HTTP buyers of one pod.
-
-    is_last_call: set when few seats are left: nobody hesitates any more.
-    may_return:   set while somebody may want the money of a sale back.
-    wants_cart:   set until somebody holds a cart: in a short sale too seats are wanted as one.
-    """
+    """All HTTP buyers of one pod; they share a shop."""
 
     def __init__(
         self,
@@ -58,14 +58,9 @@ class WebBuyers(OwnLoop):
         seed: int,
     ) -> None:
         super().__init__("web-buyers")
-        self.is_last_call = False
-        self.may_return = False
-        self.wants_cart = True
-        self.stale_answers = 0
-        self.plan = plan
+        self.shop = Shop(plan, history)
         self._url = url
         self._keys = keys
-        self.history = history
         self._seed = seed
 
     async def everybody(self) -> None:
@@ -78,7 +73,7 @@ class WebBuyers(OwnLoop):
             for number in range(1, BUYERS + 1):
                 user = f"web{number}"
                 draw = random.Random(f"{self._seed}-{number}")  # noqa: S311 - seeded
-                buyer = WebBuyer(session, user, self._keys.token(user), draw, self)
+                buyer = WebBuyer(session, user, self._keys.token(user), draw, self.shop)
                 group.create_task(self._buy(buyer))
 
     async def _buy(self, buyer: "WebBuyer") -> None:
@@ -86,52 +81,9 @@ class WebBuyers(OwnLoop):
             await buyer.visit()
             await asyncio.sleep(buyer.draw.uniform(0, THINK_S))
 
-    # For the buyers.
 
-    @property
-    def event_id(self) -> int:
-        return self.history.event_id
-
-    def note(self, exchange: Exchange) -> None:
-        """Write an answer down."""
-        self.history.exchanges.append(exchange)
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a buyer wants to reserve, under one idempotency key. seats: none for the best."""
-
-    index: int
-    section: str
-    quantity: int
-    seats: tuple[tuple[int, int], ...]
-    key: str
-
-    def body(self) -> Answer:
-        """Return the request's body."""
-        if self.seats:
-            seats = [{"row": row, "seat": seat} for row, seat in self.seats]
-            return {"section": self.section, "seats": seats}
-        return {"section": self.section, "quantity": self.quantity}
-
-
-class WebBuyer:
+class WebBuyer(Browser):
     """One user with a browser."""
-
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        user: str,
-        token: str,
-        draw: random.Random,
-        shop: WebBuyers,
-    ) -> None:
-        self.draw = draw
-        self._session = session
-        self.user = user
-        self._authorization = f"Bearer {token}"
-        self.shop = shop
-        self._numbers = 0
 
     async def visit(self) -> None:
         """Look, reserve, and decide what becomes of it."""
@@ -293,11 +245,6 @@ class WebBuyer:
                 {"epoch": epoch, "method": METHOD, "gateway": GATEWAY},
             )
 
-    def new_key(self) -> str:
-        """Return a new idempotency key."""
-        self._numbers += 1
-        return f"{self.user}-{self._numbers}"
-
     async def _follow(self, place: str, section: str, outcome_id: str, ends: set[str]) -> Answer:
         """Wait until a reservation has come to one of its ends; return how it stands."""
         answer: Answer = {}
@@ -363,65 +310,3 @@ class WebBuyer:
             key=key,
             reservation_id=re.split("[:/]", place)[0],
         )
-
-    async def insist(self, act: Act, method: str, path: str, **asked: Any) -> Answer:
-        """Ask until the answer is certain; return it where it is a good one. asked: as `ask`."""
-        for _ in range(TRIES_MAX):
-            kind, answer = await self.ask(act, method, path, **asked)
-            if kind is Kind.OK or answer.get("payment_id"):
-                return answer
-            if kind is Kind.REFUSED and not is_for_later(answer):
-                break
-            await asyncio.sleep(RETRY_S)
-        return {}
-
-    async def ask(
-        self,
-        act: Act,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        json: Answer | None = None,
-        prefer: str = "",
-        patience_s: float = PATIENCE_S,
-        **what: Any,
-    ) -> tuple[Kind, Answer]:
-        """Ask, write down what was asked and answered, and return what it means.
-
-        what: further fields of the Exchange.
-        """
-        self._numbers += 1
-        correlation_id = f"{self.user}.{self._numbers}"
-        headers = {"Authorization": self._authorization, "X-Correlation-Id": correlation_id}
-        if what.get("key"):
-            headers["Idempotency-Key"] = what["key"]
-        if prefer:
-            headers["Prefer"] = prefer
-        status, body = NO_ANSWER, b""
-        invoked_ns = monotonic_ns()
-        try:
-            async with (
-                asyncio.timeout(patience_s),
-                self._session.request(
-                    method, path, params=query, json=json, headers=headers
-                ) as response,
-            ):
-                body = await response.read()
-                status = response.status
-        except (aiohttp.ClientError, TimeoutError):
-            body = b""
-        exchange = Exchange(
-            act,
-            invoked_ns,
-            monotonic_ns(),
-            self.user,
-            self.shop.event_id,
-            correlation_id=correlation_id,
-            status=status,
-            body=body,
-            **what,
-        )
-        self.shop.note(exchange)
-        answer = exchange.document()
-        return exchange.kind(answer), answer

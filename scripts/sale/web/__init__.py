@@ -1,0 +1,1 @@
+"""Buyers of the demo who use the HTTP API."""
