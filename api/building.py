@@ -41,6 +41,7 @@ from serdes.schema_source import SchemaSource
 from state.kafka.command_log import CommandLog
 from state.kafka.schema_id_log import SchemaIdLog
 from state.kafka.told_turns import ToldTurns
+from state.owners.left_alone import LeftAlone
 from state.owners.lookup import OwnerLookup
 from state.redis.idempotency import IdempotencyKeys
 from state.redis.pre_lock import PreLocks
@@ -119,6 +120,7 @@ def whole_pod(settings: ApiSettings, view: SectionStatuses | None = None) -> Pod
             ids,
             CommandLog(brokers, topic=PAYMENT_COMMANDS.name, kafka=kafka),
             opened(settings.gateways, os.environ),
+            LeftAlone(owners, PAYMENT_COMMANDS.name),
         ),
         carts=CartDesk(ids, CommandLog(brokers, topic=CART_COMMANDS.name, kafka=kafka)),
         owners=owners,

@@ -112,6 +112,16 @@ class Asked:
             raise reused()
         return claim
 
+    async def check_gateway(self, ticket: str, payment_id: str, gateway: str) -> None:
+        """Raise Problem (503) where a payment that nobody has begun could not be made now.
+
+        Ask before the ticket is claimed. One that was used may stand for a payment that is in the
+        log, undecided: it is taken again, and the log knows it for a repeat.
+        """
+        problem = await self.pod.payments.refusal(payment_id, gateway)
+        if problem is not None and await self.pod.desk.keys.is_unused(ticket):
+            raise problem
+
 
 async def _by_buyer(request: Request, who: Buyer, wait: AskedWait) -> Asked:
     return Asked(who, pod_of(request), wait, request.state.correlation, request.receive)

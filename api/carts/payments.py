@@ -54,6 +54,8 @@ async def pay_cart(
     gateway, parameters = body.checked(pod.settings.gateways, pod.payments.gateways)
     # The cart recognizes a repeat by its correlation id, which is made of the key.
     ticket = by.ticket(key)
+    if not cart.payment.step and body.amount:
+        await by.check_gateway(ticket, cart_id, gateway)
     await by.claim(ticket, {"pay": cart_id, **body.model_dump()})
 
     def refusal(one: Cart) -> Reason | None:

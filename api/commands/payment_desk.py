@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from api.parts.appended import Appended
-from api.web.problems import Problem
+from api.web.problems import Problem, retry_after
 from infra.process.log_lines import Correlation
 from infra.process.record_ids import record_headers
 from serdes.registry.ids import SchemaIds
+from state.domain.keys import split_issued_id
 from state.domain.reasons import ApiReason
 from state.kafka.command_log import AppendUnknown, CommandLog, NotAppended
+from state.owners.left_alone import LeftAlone
 from state.records.payments import PaymentEncoders
 from streams.gateways.protocol import Gateway
 
@@ -21,17 +23,27 @@ class PaymentDesk(Appended):
     """Appends to payment-commands.
 
     encoders: values of its records. gateways: by name, as webhooks are believed. log: where they
-    are appended.
+    are appended. left_alone: which gateways workers call for nobody now; absent where nobody is
+    asked.
     """
 
-    def __init__(self, ids: SchemaIds, log: CommandLog, gateways: Mapping[str, Gateway]) -> None:
+    def __init__(
+        self,
+        ids: SchemaIds,
+        log: CommandLog,
+        gateways: Mapping[str, Gateway],
+        left_alone: LeftAlone | None = None,
+    ) -> None:
         super().__init__("payments", log, is_optional=True)
         self.encoders = PaymentEncoders(ids)
         self.gateways = gateways
+        self._left_alone = left_alone
 
     async def close(self) -> None:
         """Close the log and every gateway, whatever becomes of the others."""
-        closing = (super().close(), *(gateway.close() for gateway in self.gateways.values()))
+        closing = [super().close(), *(gateway.close() for gateway in self.gateways.values())]
+        if self._left_alone is not None:
+            closing.append(self._left_alone.close())
         for ended in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(ended, BaseException):
                 raise ended
@@ -46,6 +58,23 @@ class PaymentDesk(Appended):
             return self.log.partitions
         except NotAppended as error:
             raise _unavailable() from error
+
+    async def refusal(self, payment_id: str, gateway: str) -> Problem | None:
+        """Return why no payment may be begun: who would make it leaves its gateway alone now."""
+        parts = split_issued_id(payment_id)
+        assert parts is not None
+        if self._left_alone is None:
+            return None
+        left_ms = await self._left_alone.left_ms(parts.partition, gateway)
+        if not left_ms:
+            return None
+        return Problem.of(
+            ApiReason.GATEWAY_UNAVAILABLE,
+            "Nothing was begun, and the seats stay held until their deadline: repeat it with the"
+            " same key then, or pay by another gateway.",
+            headers=(retry_after(left_ms),),
+            gateway=gateway,
+        )
 
     async def tell(
         self, reservation_id: str, partition: int, value: bytes, correlation: Correlation

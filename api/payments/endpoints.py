@@ -42,6 +42,8 @@ async def start_payment(
     # The section recognizes a repeat by its correlation id, which is made of the key: so a repeat
     # is known even where Redis has forgotten the key.
     ticket = by.ticket(key)
+    if held.status is Status.HELD and held.amount:
+        await by.check_gateway(ticket, reservation_id, gateway)
     await by.claim(ticket, {"pay": reservation_id, **body.model_dump()})
     reason = _refusal(held)
     if reason is not None:

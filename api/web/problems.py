@@ -70,6 +70,7 @@ STATUS: Final[Mapping[AnyReason, tuple[int, str]]] = {
     ApiReason.BROKER_UNAVAILABLE: (503, "The log takes nothing at the moment"),
     ApiReason.NOT_READY: (503, "Not ready yet"),
     ApiReason.OWNER_UNREACHABLE: (503, "The owner of the record does not answer"),
+    ApiReason.GATEWAY_UNAVAILABLE: (503, "The gateway takes no payments at the moment"),
     ApiReason.STALE: (409, "Nothing fresh enough is known"),
     ApiReason.NOT_YET: (409, "The version asked for has not arrived"),
     ApiReason.ANOTHER_LOG: (409, "What the token stands for is no longer in the log"),

@@ -68,6 +68,7 @@ class ApiReason(StrEnum):
     BROKER_UNAVAILABLE = auto()
     NOT_READY = auto()
     OWNER_UNREACHABLE = auto()
+    GATEWAY_UNAVAILABLE = auto()
     # How fresh an answer can be.
     STALE = auto()
     NOT_YET = auto()

@@ -37,7 +37,7 @@ from state.domain.layout import Layout, Plan
 from state.domain.reservation import Reservation
 from state.owners.directory import NO_ARGUMENTS, CommittedOwners, Directory, Group
 from state.owners.name import address_of
-from state.owners.protocol import PROGRESS_HEADER
+from state.owners.protocol import PROGRESS_HEADER, left_alone_in
 from state.owners.questions import (
     OwnerNotReady,
     OwnersBusy,
@@ -206,6 +206,17 @@ class OwnerLookup:
         """
         listed = await self._asked(Question(topic, partition, (prefix, begin), is_listing=True))
         return [key for key in listed if key is not None]
+
+    async def left_alone(self, topic: str, partition: int) -> dict[str, int]:
+        """Return what the owner calls for nobody now, and for how many ms still, by destination.
+
+        topic, partition: of the owner's input. Raises as `get`.
+        """
+        told = await self._asked(Question(topic, partition, ()))
+        found = [None if payload is None else left_alone_in(payload) for payload in told]
+        if None in found:
+            raise OwnerUnreachable(f"the owner of {topic}-{partition} names no destinations")
+        return dict(one for one in found if one is not None)
 
     # --- inside ----------------------------------------------------------------------------
 

@@ -15,6 +15,12 @@ prefix, begin: in hex; the first `LISTED_MAX` store keys from `begin` on that ha
 
     200  each key behind its length in 4 bytes, in ascending order
 
+    GET /partitions/{topic}/{partition}/left-alone
+
+    200  each destination outside that the owner calls for nobody now, as `left_alone` writes it,
+         behind its length in 4 bytes; a worker from before this route knows no such path: 404
+         without `OWNER_HEADER`
+
 All carry `OWNER_HEADER`, the name under which the worker owns the partition, and
 `PROGRESS_HEADER`: every input record below this offset is in the answer. The other statuses stand
 beside what gives them, `streams.runtime.ownership.committed_records`.
@@ -30,9 +36,11 @@ PROGRESS_HEADER: Final = "X-Progress-Offset"
 KEYS_MAX: Final = 8
 KEYS_ROUTE: Final = "/partitions/{topic}/{partition}/keys/{prefix}/{begin}"
 LISTED_MAX: Final = 100
+LEFT_ALONE_ROUTE: Final = "/partitions/{topic}/{partition}/left-alone"
 
 # A store key is a tag and an id: 129 bytes at most.
 _KEYS: Final = re.compile(rf"[0-9a-f]{{2,512}}(,[0-9a-f]{{2,512}}){{0,{KEYS_MAX - 1}}}")
+_LEFT_ALONE: Final = re.compile(rb"([0-9]{1,9}) ([\x20-\x7e]{1,64})")
 _SIZE_BYTES: Final = 4
 _ABSENT: Final = 0xFFFFFFFF
 
@@ -47,6 +55,22 @@ def path_to_keys(topic: str, partition: int, prefix: bytes, begin: bytes) -> str
     return KEYS_ROUTE.format(
         topic=topic, partition=partition, prefix=prefix.hex(), begin=begin.hex()
     )
+
+
+def path_to_left_alone(topic: str, partition: int) -> str:
+    """Return the path under which an owner names the destinations that it leaves alone."""
+    return LEFT_ALONE_ROUTE.format(topic=topic, partition=partition)
+
+
+def left_alone(destination: str, left_ms: int) -> bytes:
+    """Return a destination that is left alone, and for how many ms from now on."""
+    return b"%d %s" % (left_ms, destination.encode())
+
+
+def left_alone_in(payload: bytes) -> tuple[str, int] | None:
+    """Return such a destination and its ms; None where it is none."""
+    found = _LEFT_ALONE.fullmatch(payload)
+    return None if found is None else (found[2].decode(), int(found[1]))
 
 
 def keys_in(text: str) -> list[bytes] | None:

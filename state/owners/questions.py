@@ -8,7 +8,14 @@ from typing import Any, Final
 
 import aiohttp
 
-from state.owners.protocol import OWNER_HEADER, PROGRESS_HEADER, path_to, path_to_keys, unframed
+from state.owners.protocol import (
+    OWNER_HEADER,
+    PROGRESS_HEADER,
+    path_to,
+    path_to_keys,
+    path_to_left_alone,
+    unframed,
+)
 
 # Eight records of the largest size, with room to spare.
 _ANSWER_BYTES_MAX: Final = 8 << 20
@@ -34,10 +41,10 @@ class OwnersBusy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of an owner: some store keys, or to list them.
+    """What is asked of an owner: some store keys, to list them, or what it leaves alone.
 
     topic, partition: of the owner's input. keys: whose payloads are wanted; of a listing, its
-    prefix and where it begins.
+    prefix and where it begins; none to be told what is left alone.
     """
 
     topic: str
@@ -49,12 +56,14 @@ class Question:
     def path(self) -> str:
         if self.is_listing:
             return path_to_keys(self.topic, self.partition, *self.keys)
+        if not self.keys:
+            return path_to_left_alone(self.topic, self.partition)
         return path_to(self.topic, self.partition, self.keys)
 
     @property
     def count(self) -> int | None:
         """Return how many payloads an answer has; None for any number."""
-        return None if self.is_listing else len(self.keys)
+        return None if self.is_listing or not self.keys else len(self.keys)
 
 
 def payloads_in(

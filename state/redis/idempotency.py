@@ -76,6 +76,13 @@ class IdempotencyKeys:
             return Claim.FIRST
         return Claim.SAME if former == digest.encode() else Claim.OTHER
 
+    async def is_unused(self, ticket: str) -> bool:
+        """Say whether it is certain that nobody used a ticket within a day; raises as `claim`."""
+        try:
+            return bool(await self._ask("EXISTS", idempotency(ticket)) == 0)
+        except (NoAnswer, ResponseError):
+            return False
+
     async def give_back(self, ticket: str) -> None:
         """Forget a ticket whose request was refused before it was appended."""
         # A ticket that stays is harmless: it stands for the same body.

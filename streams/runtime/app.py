@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -121,6 +121,7 @@ class BatchApp(faust.App):
             token=settings.lookup_token,
             host=settings.health_host,
             count=self.observer.looked_up,
+            left_alone=self._left_alone,
         )
         self._health = HealthServer(
             self.observer, lookups, settings.health_host, settings.health_port, settings.data_dir
@@ -314,6 +315,9 @@ class BatchApp(faust.App):
 
     def _committed_records(self) -> CommittedRecords | None:
         return self.generation.committed if self.generation is not None else None
+
+    def _left_alone(self, source: str) -> Mapping[str, int]:
+        return {} if self._parts is None else self._parts.intents.left_alone(source)
 
     def _lookup_address(self) -> str:
         host = self.worker_settings.lookup_host

@@ -193,7 +193,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             "SCHEMA_REGISTRY_URL": servers.registry_url,
             "REDIS_URL": servers.redis_url,
         }
-        worker = Worker("worker", folder, {**where, **settings})
+        circuits = {"SEATSTREAM_CIRCUIT_OPEN_S": "3"}
+        worker = Worker("worker", folder, {**where, **settings, **circuits})
         shop = Shop(servers, settings, worker, gateway)
         try:
             worker.start("topology").wait_ready()
@@ -307,6 +308,45 @@ def test_a_payment_is_taken_while_no_worker_runs_and_made_when_one_does(shop: Sh
     shop.worker.start("topology").wait_ready()
     assert shop.reach(place, "DONE")["reservation_status"] == "SOLD"
     assert shop.kept(reservation_id) == 2 * PRICE
+
+
+def test_f60_while_its_gateway_is_dead_no_payment_is_begun_and_every_hold_stays(
+    shop: Shop,
+) -> None:
+    # Enough of them fail at once to open the circuit; they go on as ever.
+    begun = [shop.hold(f"f60-begun-{number}") for number in range(5)]
+    shop.gateway.process.kill()
+    for reservation_id in begun:
+        shop.pay(reservation_id)
+    circuit = 'seatstream_circuit_state{destination="mock"}'
+    assert wait_until(lambda: shop.worker.metric(circuit) > 0, PATIENCE_S), shop.worker.tail()
+    refused: list[httpx.Response] = []
+
+    def is_refused() -> bool:
+        # Whoever comes when it is tried again is let in, too.
+        begun.append(shop.hold(f"f60-late-{len(begun)}"))
+        answer = start(shop.pod, begun[-1], f"pay-{begun[-1]}")
+        if answer.status_code == 503:
+            refused.append(answer)
+        return bool(refused)
+
+    assert wait_until(is_refused, PATIENCE_S), shop.worker.tail()
+    assert reason(refused[0]) == (503, "GATEWAY_UNAVAILABLE")
+    assert 1 <= int(refused[0].headers["retry-after"]) <= 3
+    # Nothing was begun, whereas a repeat of what was begun is answered as before.
+    assert shop.outcomes(begun[-1]) == 1
+    assert shop.pod.client.get(f"/v1/payments/{begun[-1]}").json()["status"] == "NOT_STARTED"
+    assert shop.pay(begun[0]) == f"/v1/payments/{begun[0]}"
+    shop.gateway.process.restart()
+    shop.gateway.process.wait()
+    shop.hear_webhooks()
+    late = begun[-1]
+    assert wait_until(
+        lambda: start(shop.pod, late, f"pay-{late}").status_code == 202, PATIENCE_S
+    ), shop.worker.tail()
+    for reservation_id in begun:
+        shop.reach(f"/v1/payments/{reservation_id}", "DONE")
+        assert shop.kept(reservation_id) == 2 * PRICE
 
 
 def test_operators_are_told_that_nothing_needs_them(shop: Shop) -> None:

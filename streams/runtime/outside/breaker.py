@@ -69,6 +69,10 @@ class Breaker:
             return Verdict.WAIT
         return Verdict.CALL
 
+    def left_ms(self, now_ms: int) -> int:
+        """Return for how long no call may be made, from now on; 0 where one may."""
+        return max(0, self.reopens_ms - now_ms) if self.phase is Phase.OPEN else 0
+
     def begin(self) -> int:
         """Note that a call begins; return its period."""
         if self.phase is Phase.HALF_OPEN:

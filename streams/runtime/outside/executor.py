@@ -219,6 +219,16 @@ class IntentExecutor:
         if intents or (waited and box.has_caught_up):
             self._wake.set()
 
+    def left_alone(self, source: str) -> dict[str, int]:
+        """Return which destinations of the route of a topic are not called now: ms by the name."""
+        now_ms = _monotonic_ms()
+        left = {
+            bulkhead.destination: bulkhead.breaker.left_ms(now_ms)
+            for bulkhead in self._bulkheads
+            if bulkhead.route.source == source
+        }
+        return {destination: left_ms for destination, left_ms in left.items() if left_ms}
+
     # --- inside ----------------------------------------------------------------------------
 
     async def _run(self) -> None:

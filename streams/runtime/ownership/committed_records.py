@@ -31,12 +31,14 @@ from aiohttp import web
 
 from state.owners.protocol import (
     KEYS_ROUTE,
+    LEFT_ALONE_ROUTE,
     LISTED_MAX,
     OWNER_HEADER,
     PROGRESS_HEADER,
     ROUTE,
     framed,
     keys_in,
+    left_alone,
 )
 from state.stores import envelope
 from state.stores.partition_state import RESERVED_PREFIX, PartitionState
@@ -95,6 +97,14 @@ class CommittedRecords:
         self._partitions: Mapping[Place, InputPartition] = {}
         self._reading: dict[Place, int] = {}
         self._has_read = asyncio.Event()
+
+    def progress_of(self, topic: str, number: int) -> int | Refusal:
+        """Return up to which offset a partition's records are committed."""
+        where = topic, number
+        partition = self._partitions.get(where)
+        if partition is None:
+            return Refusal.NOT_READY if where in self._assigned else Refusal.NOT_MINE
+        return partition.committed_offset
 
     def open(self, partitions: Mapping[Place, InputPartition]) -> None:
         """Answer from these partitions from now on, and from no others."""
@@ -182,6 +192,7 @@ class Lookups:
     """The page that answers look-ups from the present generation.
 
     present: the records of the present generation; None while the worker has no partitions.
+    left_alone: told a topic, returns what its route calls for nobody now: ms by destination.
     token:   what a caller must show; without one only a loopback `host` answers.
     count:   called with one word on how each look-up ended.
     """
@@ -193,8 +204,10 @@ class Lookups:
         token: str,
         host: str,
         count: Callable[[str], None],
+        left_alone: Callable[[str], Mapping[str, int]] = lambda _: {},
     ) -> None:
         self._present = present
+        self._left_alone = left_alone
         self._wanted = b"Bearer " + token.encode() if token else b""
         self._is_loopback = is_loopback(host)
         self._count = count
@@ -203,6 +216,7 @@ class Lookups:
     def add_to(self, pages: web.Application) -> None:
         pages.router.add_get(ROUTE, partial(self._answer, self._look_up))
         pages.router.add_get(KEYS_ROUTE, partial(self._answer, self._list_keys))
+        pages.router.add_get(LEFT_ALONE_ROUTE, partial(self._answer, self._list_left_alone))
 
     def stop(self) -> None:
         self._executor.shutdown(wait=False)
@@ -256,6 +270,19 @@ class Lookups:
         found = await records.keys(topic, int(partition), prefix, begin, self._executor)
         if isinstance(found, Refusal):
             return _said(*found.value)
+        return _said(200, "listed", framed(found.payloads), _headers(records, found))
+
+    async def _list_left_alone(self, request: web.Request) -> web.Response:
+        topic, partition = request.match_info["topic"], request.match_info["partition"]
+        if not _PARTITION.fullmatch(partition):
+            return _said(400, "malformed")
+        records = self._present()
+        if records is None:
+            return _said(*Refusal.NOT_MINE.value)
+        progress = records.progress_of(topic, int(partition))
+        if isinstance(progress, Refusal):
+            return _said(*progress.value)
+        found = Found([left_alone(*one) for one in self._left_alone(topic).items()], progress)
         return _said(200, "listed", framed(found.payloads), _headers(records, found))
 
 

@@ -7,6 +7,7 @@ from support.carts.carting import CARTS, MINUTE_MS, PARTITIONS, SEATS, SECTIONS
 from support.carts.paid_carts import PAYMENTS, PRICE, PaidCarts
 from support.carts.paid_over_http import asking, held, home_of, pay, shown
 from support.pods.carts_asked import ANN, BOB
+from support.pods.payments_asked import leave_alone
 from support.pods.reservations_asked import problem
 from support.seats.section_commands import EVENT
 
@@ -83,6 +84,25 @@ def test_a_repeat_pays_once_and_another_payment_is_refused() -> None:
     asking(test)
 
 
+def test_f60_a_cart_whose_gateway_is_left_alone_is_paid_for_later_and_a_repeat_is_answered() -> (
+    None
+):
+    async def test(world: PaidCarts, pod: Pod, client: httpx.AsyncClient) -> None:
+        cart = await held(client)
+        leave_alone(pod, {"mock": 60_000})
+        refused = problem(await pay(client, cart), 503, "GATEWAY_UNAVAILABLE")
+        assert refused["gateway"] == "mock"
+        assert (await shown(client, cart))["status"] == "NOT_STARTED"
+        leave_alone(pod, {})
+        first = await pay(client, cart)
+        assert first.status_code == 202, first.text
+        leave_alone(pod, {"mock": 60_000})
+        again = await pay(client, cart)
+        assert (again.status_code, again.json()) == (202, first.json())
+
+    asking(test)
+
+
 def test_another_sum_than_that_of_the_cart_begins_nothing() -> None:
     async def test(world: PaidCarts, pod: Pod, client: httpx.AsyncClient) -> None:
         cart = await held(client)
@@ -98,6 +118,7 @@ def test_another_sum_than_that_of_the_cart_begins_nothing() -> None:
 def test_what_costs_nothing_is_sold_at_once_and_has_no_money_to_give_back() -> None:
     async def test(world: PaidCarts, pod: Pod, client: httpx.AsyncClient) -> None:
         cart = await held(client)
+        leave_alone(pod, {"mock": 60_000})
         assert (await pay(client, cart)).status_code == 202
         now = await shown(client, cart)
         assert (now["status"], now["cart_status"], now["gateway"]) == ("DONE", "SOLD", None)

@@ -8,6 +8,8 @@ from support.seats.section_commands import IDS
 from api.commands.payment_desk import PaymentDesk
 from api.web.problems import Problem
 from infra.process.log_lines import Correlation
+from state.owners.left_alone import LeftAlone
+from state.owners.lookup import OwnerLookup
 from streams.gateways.registry import opened
 
 WHO = Correlation("c-1", "")
@@ -45,6 +47,25 @@ def test_every_gateway_is_closed_though_one_fails() -> None:
     with pytest.raises(OSError, match="cut off"):
         asyncio.run(desk_over(Seats(), gateways).close())
     assert [gateway.is_closed for gateway in gateways.values()] == [True, True]
+
+
+def test_what_is_asked_of_owners_ends_with_the_desk() -> None:
+    class Hanging(OwnerLookup):
+        async def left_alone(self, topic: str, partition: int) -> dict[str, int]:  # noqa: ARG002
+            await asyncio.get_running_loop().create_future()
+            raise AssertionError
+
+    async def go() -> None:
+        left_alone = LeftAlone(Hanging("nowhere:1", "seats"), "payment-commands")
+        log: Any = PaymentLog(Seats())
+        desk = PaymentDesk(IDS, log, {}, left_alone)
+        # Nobody knows, so nothing is refused.
+        assert await desk.refusal(f"{'a' * 26}-2", "mock") is None
+        await desk.close()
+        await asyncio.sleep(0)
+        assert not left_alone._asking
+
+    asyncio.run(go())
 
 
 def test_there_are_as_many_partitions_as_the_topic_has() -> None:

@@ -5,7 +5,16 @@ from typing import Any
 
 import httpx
 import pytest
-from support.pods.payments_asked import CARD, PRICES, held, log_of, pay, shown, store_purchase
+from support.pods.payments_asked import (
+    CARD,
+    PRICES,
+    held,
+    leave_alone,
+    log_of,
+    pay,
+    shown,
+    store_purchase,
+)
 from support.pods.reservation_pods import NotAppended, Seats
 from support.pods.reservations_asked import ANN, BOB, asking, owners_of, problem
 from support.seats.section_commands import EVENT, confirm, fail_payment, release, told
@@ -58,6 +67,65 @@ def test_it_is_taken_while_no_worker_decides_and_told_of_from_memory() -> None:
         seats.decide()
         # Of a payment under way nobody has to be asked.
         assert (await shown(client, reservation_id))["status"] == "PENDING"
+
+    asking(test, **PRICES)
+
+
+@pytest.mark.parametrize("redis", ["up", "down"])
+def test_f60_a_payment_whose_gateway_is_left_alone_is_begun_by_nobody_and_the_hold_stays(
+    redis: str,
+) -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        reservation_id = await held(client)
+        seats.keys.is_down = redis == "down"
+        leave_alone(pod, {0: {"mock": 59_001}})
+        if redis == "down":
+            # It may be a repeat of a start that is in the log: nobody knows.
+            assert (await pay(client, reservation_id)).status_code == 202
+            return
+        sent = len(seats.sent)
+        # Also of those that come together none is taken for a repeat of another.
+        for answer in await asyncio.gather(*(pay(client, reservation_id) for _ in range(20))):
+            refused = problem(answer, 503, "GATEWAY_UNAVAILABLE")
+            assert refused["gateway"] == "mock"
+            assert 50 < int(answer.headers["retry-after"]) <= 60
+        assert len(seats.sent) == sent
+        assert (await shown(client, reservation_id))["status"] == "NOT_STARTED"
+        leave_alone(pod, {})
+        assert (await pay(client, reservation_id)).status_code == 202
+        assert (await shown(client, reservation_id))["status"] == "PENDING"
+
+    asking(test, **PRICES)
+
+
+def test_f60_who_has_begun_to_pay_is_answered_as_before_while_the_gateway_is_left_alone() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        reservation_id, other = await held(client), await held(client, "k2")
+        seats.holds_back = True
+        first = await pay(client, reservation_id)
+        leave_alone(pod, {0: {"mock": 59_001}})
+        # Nobody has decided it yet: only the key tells that it was asked for before.
+        again = await pay(client, reservation_id)
+        assert (again.status_code, again.content) == (202, first.content)
+        problem(await pay(client, other, "p2"), 503, "GATEWAY_UNAVAILABLE")
+        seats.decide()
+        for key in ("p1", "p3"):
+            again = await pay(client, reservation_id, key)
+            assert (again.status_code, again.content) == (202, first.content)
+        assert (await shown(client, reservation_id))["status"] == "PENDING"
+
+    asking(test, **PRICES)
+
+
+@pytest.mark.parametrize(
+    "alone", [{1: {"mock": 60_000}}, {0: {"toss": 60_000, "other destinations": 60_000}}]
+)
+def test_f60_what_other_workers_or_other_gateways_suffer_refuses_no_payment(
+    alone: dict[int, dict[str, int]],
+) -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        leave_alone(pod, alone)
+        assert (await pay(client, await held(client))).status_code == 202
 
     asking(test, **PRICES)
 
@@ -192,6 +260,7 @@ def test_who_waits_is_told_what_the_log_refuses() -> None:
 def test_free_seats_are_sold_without_a_gateway() -> None:
     async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
         reservation_id = await held(client)
+        leave_alone(pod, {0: {"mock": 60_000}})
         assert (await pay(client, reservation_id)).status_code == 202
         payment = await shown(client, reservation_id)
         assert (payment["status"], payment["reservation_status"]) == ("DONE", "SOLD")

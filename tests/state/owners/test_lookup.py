@@ -495,3 +495,58 @@ def test_s8_what_was_shown_is_followed_by_nothing_older_after_a_take_over(
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     asyncio.run(conversation())
+
+
+def test_an_owner_is_asked_what_it_leaves_alone(tmp_path: Path) -> None:
+    async def talk(owner: Owner, group: FakeGroup) -> None:
+        async with lookup(group) as pod:
+            assert await pod.left_alone(*IN) == {}
+            owner.left_alone = {"mock": 59_000, "toss": 1}
+            assert await pod.left_alone(*IN) == owner.left_alone
+            with pytest.raises(OwnerUnreachable):
+                await pod.left_alone("in", 4)
+
+    with_owner(tmp_path, {IN: MemoryStore()}, talk)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b"mock"),
+        (200, b"\xff\xff\xff\xff"),
+        (200, b"\0\0\0\4mock"),
+        (200, b"\0\0\0\7-1 mock"),
+        (404, b""),
+        (500, b""),
+    ],
+)
+def test_what_is_no_list_of_what_is_left_alone_says_nothing(status: int, body: bytes) -> None:
+    async def handle(_: web.Request) -> web.StreamResponse:
+        headers = {"X-Owner": owner, "X-Progress-Offset": "1"}
+        return web.Response(status=status, body=body, headers=headers)
+
+    owner = ""
+
+    async def conversation() -> None:
+        nonlocal owner
+        async with answering(handle) as address:
+            owner = owner_name("seats", "one", 4, address)
+            async with lookup(FakeGroup({IN: owner})) as pod:
+                with pytest.raises(OwnerUnreachable):
+                    await pod.left_alone(*IN)
+
+    asyncio.run(conversation())
+
+
+def test_a_worker_from_before_the_question_says_nothing() -> None:
+    async def handle(_: web.Request) -> web.StreamResponse:
+        raise web.HTTPNotFound
+
+    async def conversation() -> None:
+        async with answering(handle) as address:
+            owner = owner_name("seats", "one", 4, address)
+            async with lookup(FakeGroup({IN: owner})) as pod:
+                with pytest.raises(OwnerUnreachable):
+                    await pod.left_alone(*IN)
+
+    asyncio.run(conversation())

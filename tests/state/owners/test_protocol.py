@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.owners.protocol import KEYS_MAX, framed, keys_in, path_to, unframed
+from state.owners.protocol import (
+    KEYS_MAX,
+    framed,
+    keys_in,
+    left_alone,
+    left_alone_in,
+    path_to,
+    unframed,
+)
 
 store_keys = st.lists(st.binary(min_size=1, max_size=129), min_size=1, max_size=KEYS_MAX)
 payloads = st.lists(st.one_of(st.none(), st.binary(max_size=40)), max_size=KEYS_MAX)
@@ -45,3 +53,10 @@ def test_a_body_that_was_cut_off_is_none(kept: int) -> None:
     whole = framed([b"ab", None, b"c"])
     # At 6 and 10 a payload ends: what is left is a body of fewer payloads.
     assert (unframed(whole[:kept]) is None) == (kept not in {6, 10})
+
+
+def test_a_pod_reads_what_an_owner_leaves_alone_and_nothing_else() -> None:
+    for told in (("mock", 60_000), ("other destinations", 1), ("toss", 3_600_000)):
+        assert left_alone_in(left_alone(*told)) == told
+    for other in (b"", b"mock", b"-1 mock", b"1 ", b"1  \xc3\xa9", b"1 a\n", b"9999999999 mock"):
+        assert left_alone_in(other) is None

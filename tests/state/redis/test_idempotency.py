@@ -41,12 +41,14 @@ def test_of_many_who_come_at_once_one_is_the_first(redis_url: str) -> None:
     async def go() -> None:
         pods = [IdempotencyKeys(redis_url) for _ in range(3)]
         ticket = ticket_of(secrets.token_hex(4), "key")
+        assert await pods[0].is_unused(ticket)
         claims = await asyncio.gather(
             *(pod.claim(ticket, "same") for pod in pods for _ in range(10))
         )
         assert sorted(claims, key=str).count(Claim.FIRST) == 1
         assert claims.count(Claim.SAME) == 29
         assert await pods[0].claim(ticket, "other") is Claim.OTHER
+        assert not await pods[2].is_unused(ticket)
         redis = Redis.from_url(redis_url)
         assert LIFETIME_S - 60 < await redis.ttl(idempotency(ticket)) <= LIFETIME_S
         await pods[1].give_back(ticket)
@@ -66,6 +68,7 @@ def test_f64_without_redis_nothing_is_known_and_nothing_is_waited_for(url: str) 
             for _ in range(200):
                 assert await keys.claim("ticket", "digest") is Claim.UNKNOWN
         assert keys.unknown == 200
+        assert not await keys.is_unused("ticket")
         await keys.give_back("ticket")
         await keys.close()
 

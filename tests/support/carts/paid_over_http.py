@@ -18,8 +18,10 @@ from api.commands.payment_desk import PaymentDesk
 from api.pod import Pod
 from api.settings import ApiSettings
 from infra.process.record_ids import Headers
+from schemas.topics import PAYMENT_COMMANDS
 from state.domain.keys import split_issued_id
 from state.kafka.command_log import Appended
+from state.owners.left_alone import LeftAlone
 from streams.gateways.registry import opened
 
 Test = Callable[[PaidCarts, Pod, httpx.AsyncClient], Awaitable[None]]
@@ -60,10 +62,16 @@ def asking(test: Test, **world: Any) -> None:
         async with asyncio.timeout(30):
             paid = PaidCarts(**world)
             logs: Any = PaidLog(paid), PaymentsLog(paid)
+            owners = CartOwners(paid)
             parts = {
                 "carts": CartDesk(IDS, logs[0]),
-                "payments": PaymentDesk(IDS, logs[1], opened(ApiSettings().gateways, {})),
-                "owners": CartOwners(paid),
+                "payments": PaymentDesk(
+                    IDS,
+                    logs[1],
+                    opened(ApiSettings().gateways, {}),
+                    LeftAlone(owners, PAYMENT_COMMANDS.name),
+                ),
+                "owners": owners,
             }
             pod = pod_over(Seats(), parts=parts)
             async with client_of(pod) as client:

@@ -18,6 +18,7 @@ from infra.process.record_ids import Headers
 from state.domain.keys import partition_of
 from state.kafka.command_log import Appended
 from state.owners.lookup import OwnerLookup
+from state.owners.protocol import left_alone
 from state.owners.questions import Question, payloads_in
 from state.views.availability.statuses import SectionStatuses
 
@@ -53,7 +54,8 @@ class CartLog(LogInMemory):
 class CartOwners(OwnerLookup):
     """Asks the store of carts itself, once; `failure` is raised by each look-up.
 
-    is_behind: it has not come as far as any cart yet.
+    is_behind: it has not come as far as any cart yet. alone: what owners leave alone, ms by
+    gateway.
     """
 
     def __init__(self, world: Carting) -> None:
@@ -61,6 +63,7 @@ class CartOwners(OwnerLookup):
         self.world = world
         self.failure: Exception | None = None
         self.is_behind = False
+        self.alone: dict[str, int] = {}
         self.asked = 0
 
     async def _attempt(
@@ -73,6 +76,8 @@ class CartOwners(OwnerLookup):
         await asyncio.sleep(0)
         if self.failure is not None:
             raise self.failure
+        if not question.keys:
+            return [left_alone(*one) for one in self.alone.items()]
         [key] = question.keys
         stored = self.world.driver.stored(question.topic, question.partition)
         headers = {"X-Owner": "one", "X-Progress-Offset": "0"}

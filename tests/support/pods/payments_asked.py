@@ -24,6 +24,14 @@ def log_of(pod: Pod) -> PaymentLog:
     return found
 
 
+def leave_alone(pod: Pod, alone: Any) -> None:
+    """Have owners leave gateways alone from now on, and the pod ask them anew."""
+    owners: Any = pod.owners
+    owners.alone = alone
+    assert pod.payments._left_alone is not None
+    pod.payments._left_alone._words.clear()
+
+
 async def held(client: httpx.AsyncClient, key: str = "k1") -> str:
     reservation_id: str = (await create(client, key)).json()["reservation_id"]
     return reservation_id

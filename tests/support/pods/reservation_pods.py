@@ -26,8 +26,9 @@ from serdes.decoding import TopicDecoder
 from state.domain.event import Event
 from state.domain.keys import partition_of, section_key
 from state.kafka.command_log import Appended, AppendUnknown, NotAppended
+from state.owners.left_alone import LeftAlone
 from state.owners.lookup import OwnerLookup
-from state.owners.protocol import LISTED_MAX, framed
+from state.owners.protocol import LISTED_MAX, framed, left_alone
 from state.owners.questions import OwnerNotReady, Question, payloads_in
 from state.redis.idempotency import Claim, IdempotencyKeys
 from state.views.availability.statuses import SectionStatuses
@@ -54,6 +55,9 @@ class KeysInMemory(IdempotencyKeys):
         if former is digest:
             return Claim.FIRST
         return Claim.SAME if former == digest else Claim.OTHER
+
+    async def is_unused(self, ticket: str) -> bool:
+        return not self.is_down and ticket not in self.digest_by_ticket
 
     async def give_back(self, ticket: str) -> None:
         self.digest_by_ticket.pop(ticket, None)
@@ -225,6 +229,7 @@ class Owners(OwnerLookup):
 
     behind: number of a partition -> an earlier moment of its store, answered from instead.
     purchases: what the payments role has stored, wherever. away: partitions without an owner now.
+    alone: number of a partition -> what its owner leaves alone, ms by gateway.
     """
 
     def __init__(self, seats: Seats, decided: Callable[[int], int] = lambda _: 0) -> None:
@@ -235,6 +240,7 @@ class Owners(OwnerLookup):
         self.behind: dict[int, tuple[int, dict[bytes, bytes]]] = {}
         self.purchases: dict[bytes, bytes] = {}
         self.away: set[int] = set()
+        self.alone: dict[int, dict[str, int]] = {}
 
     def stored(self, number: int) -> tuple[int, dict[bytes, bytes]]:
         """Return the progress and the records of a partition's store as they are now."""
@@ -252,6 +258,8 @@ class Owners(OwnerLookup):
             raise self.failure
         if question.partition in self.away:
             raise OwnerNotReady(f"partition {question.partition} restores")
+        if not question.keys:
+            return [left_alone(*one) for one in self.alone.get(question.partition, {}).items()]
         if question.topic == PAYMENT_COMMANDS.name:
             progress, stored = 0, self.purchases
         else:
@@ -304,6 +312,12 @@ def pod_over(
     payment_log: Any = PaymentLog(seats)
     chosen = ApiSettings(**{"wait_ms": 200, **settings})
     metrics = ApiMetrics()
+    payments = PaymentDesk(
+        IDS,
+        payment_log,
+        opened(chosen.gateways, {}),
+        LeftAlone(parts.get("owners", owners), PAYMENT_COMMANDS.name),
+    )
     desk = CommandDesk(
         IDS, log, feed, metrics, in_flight_max=chosen.in_flight_max, keys=seats.keys
     )
@@ -312,7 +326,7 @@ def pod_over(
         "commands": log,
         "desk": desk,
         "owners": owners,
-        "payments": PaymentDesk(IDS, payment_log, opened(chosen.gateways, {})),
+        "payments": payments,
         "catalogue": FreshEvents(),
         "view": view or Fed().view,
         "metrics": metrics,

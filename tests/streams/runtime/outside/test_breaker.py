@@ -48,6 +48,21 @@ def test_one_failed_probe_opens_it_again() -> None:
     assert breaker.verdict(130_000) is Verdict.CALL
 
 
+def test_it_says_how_long_it_leaves_alone_until_a_probe_may_be_made() -> None:
+    breaker = opened()
+    assert [breaker.left_ms(now_ms) for now_ms in (1_000, 60_999, 61_000, 62_000)] == [
+        60_000,
+        1,
+        0,
+        0,
+    ]
+    breaker.verdict(61_000)
+    assert breaker.left_ms(61_000) == 0
+    breaker.failed(breaker.begin(), 61_500)
+    assert breaker.left_ms(61_500) == 60_000
+    assert Breaker(RULES).left_ms(0) == 0
+
+
 def test_a_probe_that_was_given_up_makes_room_for_another() -> None:
     breaker = opened()
     breaker.verdict(61_000)

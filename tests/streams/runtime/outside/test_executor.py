@@ -164,9 +164,14 @@ def test_f60_an_open_circuit_is_told_once_to_each_intent_and_makes_no_hot_loop(
         await until(lambda: len(worker.applied) == 200)
         assert worker.answers("NOT_TRIED") == 20
         assert worker.metric("seatstream_circuit_state", destination="bank") == 2
+        # Whoever wants to begin something there is told so, and of nothing else.
+        [(name, left_ms)] = worker.executor.left_alone("asked").items()
+        assert (name, 0 < left_ms <= 3_600_000) == ("bank", True)
+        assert worker.executor.left_alone("others") == {}
         # It comes back: what waited is performed.
         worker.bank.fails = None
         bulkhead.breaker.reopens_ms = 0
+        assert worker.executor.left_alone("asked") == {}
         worker.call("new")
         await until(lambda: len(worker.applied) == 221)
         assert worker.metric("seatstream_circuit_state", destination="bank") == 0

@@ -146,6 +146,24 @@ def test_a_listing_that_no_pod_asks_for_is_malformed(tmp_path: Path, path: str) 
     run(tmp_path, talk, filled(MemoryStore(), {b"c1": b"x", b"d": b"y"}))
 
 
+def test_an_owner_says_what_it_leaves_alone_and_no_other_worker_does(tmp_path: Path) -> None:
+    async def talk(worker: Client) -> None:
+        worker.owner.left_alone = {"mock": 59_000, "toss": 1}
+        path = "/partitions/in/3/left-alone"
+        status, body, headers = await worker.ask(path)
+        assert (status, body) == (200, b"\0\0\0\n59000 mock\0\0\0\x061 toss")
+        assert (headers["X-Owner"], headers["X-Progress-Offset"]) == (OWNER, "117")
+        worker.owner.left_alone = {}
+        assert (await worker.ask(path))[:2] == (200, b"")
+        assert (await worker.ask("/partitions/in/-3/left-alone"))[:2] == (400, b"malformed")
+        assert (await worker.ask("/partitions/in/1/left-alone"))[:2] == (503, b"not ready")
+        assert (await worker.ask("/partitions/in/4/left-alone"))[:2] == (421, b"not mine")
+        worker.owner.records = None
+        assert (await worker.ask(path))[:2] == (421, b"not mine")
+
+    run(tmp_path, talk, MemoryStore(), next_offset=117)
+
+
 def test_an_answer_names_the_owner_and_how_far_it_has_come(tmp_path: Path) -> None:
     async def talk(worker: Client) -> None:
         for key in (b"k", b"x"):
