@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from api.access.identity import Identity
 from api.carts.bodies import CartPaymentBody, CartPaymentStart
 from api.carts.standing import awaited_cart, cart_at_owner, own_cart, purchase_of_cart
-from api.commands.payment_way import TAKEN
+from api.commands.payment_way import TAKEN, RefundWish
 from api.guard import LOOKS, Buyer, limited, pod_of
 from api.headers import ByBuyer, ChangedFrom, Key, taken
 from api.pod import Pod
@@ -99,9 +99,15 @@ async def show_cart_payment(
 
 @router.post("/v1/carts/{cart_id}:refund", dependencies=limited("cancel"), **TAKEN)
 async def refund_cart(
-    request: Request, cart_id: ReservationIdInPath, who: Buyer, key: Key
+    request: Request,
+    cart_id: ReservationIdInPath,
+    who: Buyer,
+    key: Key,
+    wish: RefundWish | None = None,
 ) -> Response:
     """Give all seats of a cart back and get the money back: all of it."""
+    if wish is not None:
+        wish.check_whole()
     pod = pod_of(request)
     cart = own_cart(await cart_at_owner(pod, cart_id), who)
     if cart.payment.step not in _SOLD or await purchase_of_cart(pod, cart_id, cart) is None:

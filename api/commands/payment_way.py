@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from api.web.problems import bad
+from api.web.problems import Problem, bad
 from infra.process.card_numbers import has_card_number
+from state.domain.reasons import ApiReason
 from streams.gateways.protocol import Gateway
 
 PARAMETERS_BYTES_MAX: Final = 4_096
@@ -62,6 +63,22 @@ class PaymentWay(BaseModel):
         if any(map(has_card_number, (*self.parameters, *self.parameters.values()))):
             bad("body.parameters", "a token of the gateway, never the number of a card")
         return name, self.encoded_parameters()
+
+
+class RefundWish(BaseModel):
+    """Nothing has to be said of a refund: all of the money goes back."""
+
+    model_config = _STRICT
+
+    amount: Any = Field(default=None, description="Refused: there are no partial refunds.")
+
+    def check_whole(self) -> None:
+        """Raise Problem (409) where part of the money is wanted, whatever part that is."""
+        if self.amount is not None:
+            raise Problem.of(
+                ApiReason.PARTIAL_REFUND,
+                "All of the money goes back, and all of the seats: ask without an amount.",
+            )
 
 
 PaymentStatus = Literal[

@@ -9,7 +9,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from api.commands.payment_way import TAKEN
+from api.commands.payment_way import TAKEN, RefundWish
 from api.guard import LOOKS, Buyer, limited, pod_of
 from api.headers import ByBuyer, ChangedFrom, Key, taken
 from api.payments.bodies import PaymentBody, PaymentStart
@@ -101,9 +101,15 @@ async def show_payment(
 
 @router.post("/v1/reservations/{reservation_id}:refund", dependencies=limited("cancel"), **TAKEN)
 async def refund(
-    request: Request, reservation_id: ReservationIdInPath, who: Buyer, key: Key
+    request: Request,
+    reservation_id: ReservationIdInPath,
+    who: Buyer,
+    key: Key,
+    wish: RefundWish | None = None,
 ) -> Response:
     """Give seats back and get the money back: all of it, for there are no partial refunds."""
+    if wish is not None:
+        wish.check_whole()
     pod = pod_of(request)
     held = own(await standing_of(pod, reservation_id), who)
     parts = split_issued_id(reservation_id)

@@ -51,6 +51,7 @@ STATUS: Final[Mapping[AnyReason, tuple[int, str]]] = {
     Reason.WRONG_PARTITION: (500, "An error of ours"),
     Reason.INTERNAL: (500, "An error of ours"),
     Reason.UNSPECIFIED: (500, "A reason that this release does not know"),
+    ApiReason.PARTIAL_REFUND: (409, "There are no partial refunds"),
     ApiReason.CART_NEEDED: (409, "Seats of this event are held by carts"),
     ApiReason.NOT_DESCRIBED: (409, "Nobody has described this event"),
     ApiReason.UNAUTHENTICATED: (401, "A valid token is needed"),

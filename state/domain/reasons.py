@@ -79,7 +79,8 @@ class ApiReason(StrEnum):
     IDEMPOTENCY_KEY_MISSING = auto()
     IDEMPOTENCY_KEY_REUSED = auto()
     STILL_RUNNING = auto()
-    # What is asked of an event in another way.
+    # What is asked in another way.
+    PARTIAL_REFUND = auto()
     CART_NEEDED = auto()
     NOT_DESCRIBED = auto()
     # Waiting rooms.

@@ -38,6 +38,10 @@ def test_a_cart_is_paid_for_shown_and_given_back() -> None:
         assert done["booking_number"].startswith("BK-")
         assert done["revision"] != now["revision"]
         path = f"/v1/carts/{cart['cart_id']}:refund"
+        part = await client.post(
+            path, headers={**ANN, "Idempotency-Key": "r1"}, json={"amount": 1}
+        )
+        problem(part, 409, "PARTIAL_REFUND")
         asked = await client.post(path, headers={**ANN, "Idempotency-Key": "r1"})
         assert asked.status_code == 202, asked.text
         world.answer_all()

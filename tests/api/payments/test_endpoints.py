@@ -216,7 +216,8 @@ def test_a_cards_number_comes_into_no_log_and_no_answer(
         answer = await pay(client, reservation_id, body=CARD | {"parameters": parameters})
         refused = problem(answer, 400, "MALFORMED")
         assert [one["where"] for one in refused["errors"]] == [where]
-        assert "4242" not in answer.text
+        # The id of the request may have four of its digits by chance.
+        assert "42424242" not in answer.text.replace("-", "")
         assert not seats.partitions[0].payments
         assert (await pay(client, reservation_id)).status_code == 202
 
@@ -280,9 +281,18 @@ def test_money_is_asked_back_of_what_is_sold_by_its_owner_alone() -> None:
         problem(await client.post(path, headers={**BOB, **key}), 404, "UNKNOWN_RESERVATION")
         # Whoever keeps the purchase has not come as far.
         problem(await client.post(path, headers={**ANN, **key}), 503, "NOT_READY")
-        assert not log_of(pod).told
         store_purchase(pod, reservation_id, PurchaseStatus.DONE)
-        answers = [await client.post(path, headers={**ANN, **key}) for _ in range(2)]
+        # Whoever wants a part of it back does not lose all of the seats.
+        for amount in (1, 9_000, "1"):
+            part = await client.post(path, headers={**ANN, **key}, json={"amount": amount})
+            problem(part, 409, "PARTIAL_REFUND")
+        other = await client.post(path, headers={**ANN, **key}, json={"seats": [1]})
+        problem(other, 400, "MALFORMED")
+        assert not log_of(pod).told
+        answers = [
+            await client.post(path, headers={**ANN, **key}),
+            await client.post(path, headers={**ANN, **key}, json={}),
+        ]
         assert {answer.status_code for answer in answers} == {202}
         assert answers[0].headers["location"] == f"/v1/payments/{reservation_id}"
         [first, again] = log_of(pod).told
