@@ -17,8 +17,8 @@ from typing import Final, Protocol
 from state.domain.keys import partition_of, section_key
 from state.owners.lookup import SectionRecords
 from state.owners.questions import OwnerNotReady
-from state.views.availability.answers import age_ms, boot_clock_ns
 from state.views.availability.statuses import SectionStatuses
+from state.views.following.ages import age_ms, boot_clock_ns
 
 YOUNG_MS: Final = 100
 SEATS_MAX: Final = 2_000_000

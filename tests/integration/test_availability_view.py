@@ -21,7 +21,6 @@ from infra.stack.processes import child_environment, wait_until
 from state.domain.keys import partition_of, section_key
 from state.domain.reasons import Reason
 from state.domain.status import SectionStatus
-from state.views.availability.answers import boot_clock_ns
 from state.views.availability.view import (
     AvailabilityView,
     Demand,
@@ -29,6 +28,7 @@ from state.views.availability.view import (
     TooStale,
     TopicMissing,
 )
+from state.views.following.ages import boot_clock_ns
 
 pytestmark = pytest.mark.kafka
 

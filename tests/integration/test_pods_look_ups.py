@@ -24,7 +24,7 @@ from schemas.topics import SECTION_STATUS
 from scripts.program.main import run
 from state.domain.keys import partition_of, section_key
 from state.domain.status import SectionStatus
-from state.views.availability.answers import boot_clock_ns
+from state.views.following.ages import boot_clock_ns
 
 pytestmark = pytest.mark.kafka
 

@@ -1,13 +1,7 @@
-"""Questions to the availability view, its answers, and the clock that their ages are told by."""
+"""Questions to the availability view, and its answers."""
 
-import time
 from dataclasses import dataclass
 from typing import NamedTuple
-
-_MS = 1_000_000
-
-# CLOCK_MONOTONIC stands still while a machine is suspended, so ages by it would be too small.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Availability(NamedTuple):
@@ -60,16 +54,6 @@ class Demand:
     def __post_init__(self) -> None:
         if self.min_version < 0 or (self.max_staleness_ms or 0) < 0:
             raise ValueError("a version or an age below 0")
-
-
-def boot_clock_ns() -> int:
-    """Read a clock that never goes back, and runs on while the process or the machine sleeps."""
-    return time.clock_gettime_ns(_CLOCK)
-
-
-def age_ms(known_ns: int, now_ns: int) -> int:
-    """Return an age, rounded up since it is a bound."""
-    return (now_ns - known_ns + _MS - 1) // _MS
 
 
 class Judged(NamedTuple):

@@ -26,7 +26,8 @@ from state.kafka.freshness import Freshness
 from state.kafka.message_headers import headers_of
 from state.views.availability.snapshot import OFFSET, PARTITION, EventSnapshot, Known, status_in
 from state.views.availability.statistics import ViewCounters
-from state.views.following.reading import Learn, Reading, Skipped, never_known_ns, verdict_on
+from state.views.following.ages import never_known_ns
+from state.views.following.reading import Learn, Reading, Skipped, verdict_on
 from state.views.following.reading import fault_of as fault_of_record
 
 log = logging.getLogger(__name__)

@@ -16,19 +16,13 @@ from confluent_kafka import Message
 from serdes.decoding import TopicDecoder
 from state.domain.reasons import Reason
 from state.domain.status import can_refuse
-from state.views.availability.answers import (
-    Availability,
-    Demand,
-    Judged,
-    age_ms,
-    boot_clock_ns,
-    judged,
-)
+from state.views.availability.answers import Availability, Demand, Judged, judged
 from state.views.availability.compared import differences, misplaced
 from state.views.availability.contents import Change, Contents, Told
 from state.views.availability.snapshot import PARTITION, EventSnapshot, Known, status_in
 from state.views.availability.statistics import ViewCounters, ViewStatistics
 from state.views.availability.waiters import SectionName, Waiter, Waiters
+from state.views.following.ages import age_ms, boot_clock_ns
 from state.views.following.reading import until
 
 STALE_AFTER_MS = 5_000

@@ -29,7 +29,7 @@ from state.domain.keys import EVENT_ID_MAX, partition_of
 from state.kafka.message_headers import headers_of
 from state.records.event import EventEncoder, event_key, event_of
 from state.records.names import EventDescription
-from state.views.availability.answers import age_ms, boot_clock_ns
+from state.views.following.ages import age_ms, boot_clock_ns, never_known_ns
 from state.views.following.live import LiveView, Reach, Source
 from state.views.following.reading import (
     Learn,
@@ -37,7 +37,6 @@ from state.views.following.reading import (
     ReadingCounters,
     Skipped,
     fault_of,
-    never_known_ns,
     until,
     verdict_on,
 )

@@ -19,7 +19,7 @@ from infra.process.kafka_security import NO_OPTIONS, KafkaOptions
 from schemas.topics import Topic
 from serdes.decoding import TopicDecoder
 from serdes.schema_source import SchemaSource
-from state.views.availability.answers import boot_clock_ns
+from state.views.following.ages import boot_clock_ns
 from state.views.following.feed import BroadcastFeed, Follower, Starts, from_the_beginning
 from state.views.following.reading import Learn, Reading
 from state.views.following.unknown_ids import UnknownIds

@@ -19,19 +19,10 @@ from serdes.decoding import (
 )
 from state.kafka.freshness import Freshness
 
-# The age of what was never known: older than any age that may be demanded, and still an int in
-# every client.
-UNKNOWN_AGE_MS: Final = 2**31 - 1
-
 UNKNOWN_RECORD_TYPE: Final = "UNKNOWN_RECORD_TYPE"
 
 Learn = Callable[[int], bool]
 """Asks the registry for an unknown schema id and says whether the decoder knows it now."""
-
-
-def never_known_ns(now_ns: int) -> int:
-    """Return the clock's reading that lies `UNKNOWN_AGE_MS` before `now_ns`."""
-    return now_ns - UNKNOWN_AGE_MS * 1_000_000
 
 
 @dataclass(slots=True)

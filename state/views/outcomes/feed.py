@@ -24,10 +24,9 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from schemas.topics import RESERVATION_OUTCOMES
 from state.domain.outcome import Outcome, ReservationView
 from state.kafka.ends import END, NEWEST, listed
-from state.views.availability.answers import age_ms
+from state.views.following.ages import UNKNOWN_AGE_MS, age_ms, never_known_ns
 from state.views.following.heartbeat import ANSWER_TIMEOUT_S, TopicIdentity
 from state.views.following.live import Live, Reach, Source
-from state.views.following.reading import UNKNOWN_AGE_MS, never_known_ns
 from state.views.outcomes.contents import OutcomeContents, OutcomeCounters
 from state.views.outcomes.waiters import OutcomeWaiter, OutcomeWaiters
 

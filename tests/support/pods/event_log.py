@@ -10,8 +10,8 @@ from serdes.decoding import TopicDecoder
 from serdes.registry.ids import counted_ids
 from state.kafka.command_log import Appended
 from state.records.event import EventEncoder
-from state.views.availability.answers import boot_clock_ns
 from state.views.events.catalogue import CatalogueReading, Events
+from state.views.following.ages import boot_clock_ns
 
 IDS = counted_ids()
 ENCODE = EventEncoder(IDS)

@@ -3,15 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.records.status_records import EVENT, MS
 
-from state.views.availability.answers import (
-    Availability,
-    Demand,
-    NotYet,
-    TooStale,
-    age_ms,
-    boot_clock_ns,
-    judged,
-)
+from state.views.availability.answers import Availability, Demand, NotYet, TooStale, judged
+from state.views.following.ages import age_ms, boot_clock_ns
 
 
 def at_version(version: int) -> Availability:

@@ -20,10 +20,9 @@ from support.records.status_records import (
 from infra.stack.processes import wait_until
 from state.domain.keys import partition_of, section_key
 from state.domain.reasons import Reason
-from state.views.availability.answers import boot_clock_ns
 from state.views.availability.contents import Change
 from state.views.availability.view import Demand, NotYet, TooStale
-from state.views.following.reading import UNKNOWN_AGE_MS
+from state.views.following.ages import UNKNOWN_AGE_MS, boot_clock_ns
 
 small = st.integers(0, 3)
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from schemas.topics import EVENTS
-from state.views.availability.answers import Demand, boot_clock_ns
+from state.views.availability.answers import Demand
 from state.views.availability.view import AvailabilityView
 from state.views.events.catalogue import EventCatalogue
+from state.views.following.ages import boot_clock_ns
 from state.views.following.live import PINS_ONLY, LiveView, NotReady, Source
 from state.views.outcomes.feed import OutcomeFeed
 
