@@ -25,6 +25,7 @@ from api.commands.cart_desk import CartDesk
 from api.commands.desk import FAILPOINTS, CommandDesk
 from api.commands.payment_desk import PaymentDesk
 from api.parts.appended import AppendedPlainly
+from api.parts.booking import BookingDesk
 from api.parts.followed import Followed, FollowedOutcomes, of_events, of_seat_maps, of_view
 from api.parts.part import Closed, Given, Part, Running
 from api.parts.partitions import Partitions
@@ -73,6 +74,7 @@ class Things(TypedDict, total=False):
     pre_locks: PreLocks
     sweeper: LockSweeper
     waiting: WaitingDesk
+    booking: BookingDesk
     metrics: ApiMetrics
 
 
@@ -194,6 +196,7 @@ def _asked(settings: ApiSettings, things: Things) -> Iterator[Part]:
         yield Given("ids", ids)
     yield Closed("limits", things.get("limits") or RateLimits(""), of_limits)
     yield Closed("pre_locks", things.get("pre_locks") or PreLocks("", 0), of_pre_locks)
+    yield things.get("booking") or BookingDesk(settings.redis_url)
     unused = settings.next_ticket_key, settings.old_ticket_key
     yield Given("ticket_keys", TicketKeys(settings.ticket_key, *unused))
 

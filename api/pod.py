@@ -15,6 +15,7 @@ from api.admission.desk import WaitingDesk
 from api.commands.cart_desk import CartDesk
 from api.commands.desk import CommandDesk
 from api.commands.payment_desk import PaymentDesk
+from api.parts.booking import BookingDesk
 from api.parts.part import Part
 from api.parts.partitions import Partitions
 from api.settings import ApiSettings
@@ -76,6 +77,7 @@ class Pod:
     limits:    rate limits.
     pre_locks: locks of chosen seats.
     waiting:   waiting rooms.
+    booking:   the booking queue.
     ticket_keys: what tickets are signed with.
     partitions: says why sections may have two writers; mostly nothing.
 
@@ -104,6 +106,7 @@ class Pod:
     limits = _Named[RateLimits]()
     pre_locks = _Named[PreLocks]()
     waiting = _Named[WaitingDesk]()
+    booking = _Named[BookingDesk]()
     ticket_keys = _Named[TicketKeys]()
     partitions = _Named[Partitions]()
 

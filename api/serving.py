@@ -1,7 +1,7 @@
 """Runs one pod in this process: its HTTP server on uvloop, ended in three steps by a signal.
 
 1. The pod says that it is not ready, ends its event streams, and still answers, for `drain_ms`.
-2. It stops to listen; what is under way is answered, for at most `STOP_S`.
+2. It stops to listen, over gRPC too; what is under way is answered, for at most `STOP_S`.
 3. Its parts stop.
 
 A second signal ends the process at once.
@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from api.app import create_app, quick_lookups_of
 from api.http1.server import BACKLOG, HttpServer
@@ -39,8 +39,9 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
     """
     with listen_at(settings.host, settings.port) as listener:
         server = http_server(settings, pod)
+        booking = booking_server(pod)
         asked = _signals()
-        starting = asyncio.create_task(_start(pod, server, listener))
+        starting = asyncio.create_task(_start(pod, server, booking, listener))
         ending = asyncio.create_task(asked.wait())
         failing = asyncio.create_task(pod.failed.wait())
         log.info("listening at http://%s:%d", settings.host, listener.getsockname()[1])
@@ -49,9 +50,11 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
         if starting.done() and pod.has_started:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if ending.done() and not failing.done():
-            await _end(settings, pod, server)
+            await _end(settings, pod, server, booking)
         # Of a pod that failed not another answer: what it says of reservations may be wrong.
         server.abort()
+        if booking is not None:
+            await booking.stop(0.0)
         for task in (starting, *ends):
             task.cancel()
         with suppress(asyncio.CancelledError):
@@ -61,22 +64,41 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
     return has_started
 
 
-async def _start(pod: Pod, server: HttpServer, listener: socket.socket) -> None:
+async def _start(pod: Pod, server: HttpServer, booking: Any, listener: socket.socket) -> None:
     try:
         await pod.start()
     except Exception:  # noqa: BLE001  (the process ends, and its exit code says so)
         log.exception("the pod cannot start")
     else:
         await server.listen(listener)
+        if booking is not None:
+            await booking.start()
+            log.info("the booking queue listens at port %d", booking.port)
 
 
-async def _end(settings: ApiSettings, pod: Pod, server: HttpServer) -> None:
+async def _end(settings: ApiSettings, pod: Pod, server: HttpServer, booking: Any) -> None:
     log.info("ending: not ready for %d ms, then no new connections", settings.drain_ms)
     pod.drain()
+    if booking is not None:
+        await booking.drain()
     await asyncio.sleep(settings.drain_ms / 1000)
     pod.end_waits()
-    if not await server.stop(STOP_S):
+    stops = (
+        [server.stop(STOP_S)] if booking is None else [server.stop(STOP_S), booking.stop(STOP_S)]
+    )
+    is_answered, *_ = await asyncio.gather(*stops)
+    if not is_answered:
         log.warning("requests under way after %.0f s are cut off", STOP_S)
+
+
+def booking_server(pod: Pod) -> Any:
+    """Return the gRPC server of a pod, None for a pod without; raises PortUnusable."""
+    if not pod.settings.grpc_port:
+        return None
+    # Of an extra, and only for who wants it.
+    from api.booking.server import BookingServer  # noqa: PLC0415
+
+    return BookingServer(pod)
 
 
 def http_server(settings: ApiSettings, pod: Pod) -> HttpServer:

@@ -11,6 +11,7 @@ from api.access.ticket_keys import private_key
 from infra.process.environment import (
     BadSetting,
     Environment,
+    file,
     flag,
     host,
     name,
@@ -113,6 +114,10 @@ class ApiSettings(SharedSettings):
                     without waiting rooms.
     promoters:      SEATSTREAM_API_PROMOTERS, rooms that this pod lets somebody in from at once; 0
                     for none, where other pods do.
+    grpc_port:      SEATSTREAM_API_GRPC_PORT, of the booking queue over gRPC, at the same host; 0
+                    for none.
+    grpc_certificate, grpc_key: SEATSTREAM_API_GRPC_CERTIFICATE and SEATSTREAM_API_GRPC_KEY, PEM
+                    files that gRPC is encrypted with; both empty for no encryption here.
     described_only: SEATSTREAM_API_DESCRIBED_ONLY, seats are held of described events only.
     revision:       SEATSTREAM_API_REVISION, of the source; only shown.
     """
@@ -150,6 +155,9 @@ class ApiSettings(SharedSettings):
     purchases_group: str = setting(API + "PURCHASES_GROUP", name, "purchase-creation-workers")
     admission_keys: str = setting(API + "ADMISSION_KEYS", str, "")
     promoters: int = setting(API + "PROMOTERS", whole(0, 1_000), MEMBERS)
+    grpc_port: int = setting(API + "GRPC_PORT", whole(0, 65_535), 0)
+    grpc_certificate: str = setting(API + "GRPC_CERTIFICATE", file, "")
+    grpc_key: str = setting(API + "GRPC_KEY", file, "")
     described_only: bool = setting(API + "DESCRIBED_ONLY", flag, False)
     revision: str = setting(API + "REVISION", name, "")
 
@@ -162,6 +170,12 @@ class ApiSettings(SharedSettings):
         read.refuse_unknown(API)
         if settings.wait_ms > settings.wait_max_ms:
             read.refuse(f"{API}WAIT_MS={settings.wait_ms} is more than {API}WAIT_MAX_MS")
+        if bool(settings.grpc_certificate) != bool(settings.grpc_key):
+            read.refuse(f"{API}GRPC_CERTIFICATE and {API}GRPC_KEY are set together, or neither is")
+        if settings.grpc_port and not settings.redis_url:
+            read.refuse(
+                f"{API}GRPC_PORT={settings.grpc_port} needs REDIS_URL: the queue lies there"
+            )
         read.check()
         return settings
 

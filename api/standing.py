@@ -190,13 +190,17 @@ async def _admitted(
     ] = None,
 ) -> None:
     """Demand that a buyer was let in, where the event demands it; raises Problem."""
-    pod = pod_of(request)
+    await check_admission(pod_of(request), event_id, identity.user_id, entry_token)
+
+
+async def check_admission(pod: Pod, event_id: int, user_id: str, entry_token: str | None) -> None:
+    """Raise Problem unless a user was let in, or the event demands no such thing."""
     event: Event | None = pod.catalogue.get(event_id)
     if event is None and event_id not in pod.unlimited:
         # Not known is not no.
         event = await _described_for_sure(pod, event_id)
     if event is not None and event.admission_required:
-        await pod.waiting.check_admitted(event_id, identity.user_id, entry_token)
+        await pod.waiting.check_admitted(event_id, user_id, entry_token)
 
 
 ADMITTED: Final = [params.Depends(_admitted)]

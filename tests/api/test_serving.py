@@ -13,8 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.pages.tokens import write_jwks
 
 from api.serving import PortTaken, listen_at
@@ -351,3 +354,37 @@ def test_settings_are_printed_without_secrets() -> None:
     told = asyncio.run(printed())
     assert "redis_url: redis://r:1/0" in told
     assert "hunter2" not in told
+
+
+def health_of(port: int) -> str:
+    """Return what the gRPC server says of itself; nothing where none answers."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call, unused-ignore]
+        try:
+            told = stub.Check(health_pb2.HealthCheckRequest(), timeout=20)
+        except grpc.RpcError:
+            return ""
+        return str(health_pb2.HealthCheckResponse.ServingStatus.Name(told.status))
+
+
+def test_a_pod_serves_its_booking_queue_beside_http_and_ends_both(
+    tmp_path: Path, redis_url: str
+) -> None:
+    [port] = free_ports(1)
+    settings = {
+        "REDIS_URL": redis_url,
+        "SEATSTREAM_API_GRPC_PORT": str(port),
+        "SEATSTREAM_API_DRAIN_MS": "60000",
+    }
+    pod = PodProcess(tmp_path, settings).wait_live()
+    try:
+        assert wait_until(lambda: health_of(port) == "SERVING", 60), pod.child.output()
+        pod.child.signal(signal.SIGTERM)
+        assert wait_until(lambda: health_of(port) == "NOT_SERVING", 60)
+        other = tmp_path / "other"
+        other.mkdir()
+        taken = PodProcess(other, settings)
+        assert taken.child.wait(60) == 1
+        assert "PortUnusable" in taken.child.output()
+    finally:
+        pod.child.kill()

@@ -117,3 +117,24 @@ def test_a_ticket_key_is_one_of_ed25519_and_is_never_shown() -> None:
     with pytest.raises(BadSetting, match="SEATSTREAM_API_OLD_TICKET_KEY") as refused:
         ApiSettings.from_env({"SEATSTREAM_API_OLD_TICKET_KEY": "my secret"})
     assert "my secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"SEATSTREAM_API_GRPC_PORT": "50051"},
+        {"SEATSTREAM_API_GRPC_CERTIFICATE": __file__},
+        {"SEATSTREAM_API_GRPC_KEY": __file__},
+        {"SEATSTREAM_API_GRPC_CERTIFICATE": "/nowhere", "SEATSTREAM_API_GRPC_KEY": __file__},
+    ],
+)
+def test_grpc_needs_a_redis_and_a_certificate_its_key(environ: dict[str, str]) -> None:
+    with pytest.raises(BadSetting, match="GRPC"):
+        ApiSettings.from_env(environ)
+    whole = {
+        "REDIS_URL": "redis://redis",
+        "SEATSTREAM_API_GRPC_PORT": "50051",
+        "SEATSTREAM_API_GRPC_CERTIFICATE": __file__,
+        "SEATSTREAM_API_GRPC_KEY": __file__,
+    }
+    assert ApiSettings.from_env(whole).grpc_port == 50_051

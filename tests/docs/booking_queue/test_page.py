@@ -2,6 +2,9 @@
 
 from support.pages.document_pages import DOCS, code_in, section_of, table_rows
 
+from api.booking import server, service
+from api.booking.callers import CODES
+from schemas.proto import booking_worker_pb2 as messages
 from state.domain.booking_queue.figures import (
     ITEM_MS,
     LEASE_MS,
@@ -34,5 +37,27 @@ def test_the_figures_are_those_of_the_code() -> None:
         f"never more than {LONGEST_PAUSE_MS // 1000} s",
         f"| {RETRIES_MAX}; then the item is dead",
         f"| {MS_PER_PLACE // 1000} s for each place",
+    ):
+        assert said in text
+
+
+def test_every_method_and_every_code_is_told() -> None:
+    told = {word for row in table_rows(PAGE, "Over gRPC") for word in code_in(row[0])}
+    declared = messages.DESCRIPTOR.services_by_name["BookingWorkerService"].methods
+    assert {method.name for method in declared} <= told
+    of_the_library = {"DEADLINE_EXCEEDED", "INTERNAL"}
+    assert {code.name for code in CODES.values()} | of_the_library <= told
+
+
+def test_the_bounds_of_the_server_are_those_of_the_code() -> None:
+    text = " ".join(section_of(PAGE, "Over gRPC").split())
+    kib = server.MESSAGE_BYTES_MAX // 1024
+    assert kib == server.METADATA_BYTES_MAX // 1024
+    for said in (
+        f"at most {kib} KiB",
+        f"{server.CALLS_MAX:,} calls",
+        f"{server.CONNECTIONS_MAX:,} connections",
+        f"{service.STREAMS_MAX:,} streams a pod",
+        f"or {service.CALL_S:.0f} s",
     ):
         assert said in text
