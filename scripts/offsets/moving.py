@@ -9,12 +9,10 @@ from aiokafka.producer import AIOKafkaProducer
 from aiokafka.structs import OffsetAndMetadata
 
 from schemas.topics import DEAD_LETTER_QUEUE
+from scripts.brokers.actions import headers_of
 from scripts.brokers.lost_commands import group_at_rest
 from scripts.offsets.plan import At, Move, Place
 from streams.settings import Settings
-
-ACTION = "operator-"
-"""Begins the headers of records that say what an operator did."""
 
 
 def settings_for(brokers: str) -> Settings:
@@ -44,9 +42,7 @@ def action_of(move: Move, group: str, who: str, why: str, now_ms: int) -> list[t
         "reason": why,
         "at-ms": str(now_ms),
     }
-    return [
-        (ACTION + name, text.encode("utf-8", "backslashreplace")) for name, text in told.items()
-    ]
+    return headers_of(told)
 
 
 async def move_group(settings: Settings, moved: Sequence[Move], who: str, why: str) -> None:

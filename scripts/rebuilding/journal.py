@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from schemas.topics import DEAD_LETTER_QUEUE
 from scripts.auditing.log import LogRecord, reading
+from scripts.brokers.actions import ACTION, headers_of
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import read_spans, spans_of
 from scripts.letters.letter import Sent, text
-from scripts.offsets.moving import ACTION
 
 NAME = "rebuild"
 PARTITION = 0
@@ -57,10 +57,7 @@ def record_of(topic: str, entry: Entry, who: str, why: str, now_ms: int) -> Sent
         "reason": why,
         "at-ms": str(now_ms),
     }
-    headers = [
-        (ACTION + name, said.encode("utf-8", "backslashreplace")) for name, said in told.items()
-    ]
-    return Sent(DEAD_LETTER_QUEUE.name, PARTITION, key_of(topic), None, headers)
+    return Sent(DEAD_LETTER_QUEUE.name, PARTITION, key_of(topic), None, headers_of(told))
 
 
 def entry_of(topic: str, record: LogRecord) -> Entry | None:
