@@ -210,9 +210,10 @@ class OwnerLookup:
     async def left_alone(self, topic: str, partition: int) -> dict[str, int]:
         """Return what the owner calls for nobody now, and for how many ms still, by destination.
 
-        topic, partition: of the owner's input. Raises as `get`.
+        topic, partition: of the owner's input. Raises as `get`, after one attempt: who asks this
+        goes on without an answer.
         """
-        told = await self._asked(Question(topic, partition, ()))
+        told = await self._asked(Question(topic, partition, ()), 0.0)
         found = [None if payload is None else left_alone_in(payload) for payload in told]
         if None in found:
             raise OwnerUnreachable(f"the owner of {topic}-{partition} names no destinations")
@@ -220,10 +221,12 @@ class OwnerLookup:
 
     # --- inside ----------------------------------------------------------------------------
 
-    async def _asked(self, question: Question) -> list[bytes | None]:
-        """Ask the owner of a partition until it answers, or patience is over."""
+    async def _asked(
+        self, question: Question, patience_s: float | None = None
+    ) -> list[bytes | None]:
+        """Ask the owner of a partition until it answers, or patience is over; ours by default."""
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + self._patience_s
+        until_s = loop.time() + (self._patience_s if patience_s is None else patience_s)
         pause_s = _FIRST_PAUSE_S
         newer_than_s = loop.time() - DIRECTORY_AGE_S
         is_of_seats = question.topic == SECTION_COMMANDS.name

@@ -538,6 +538,18 @@ def test_what_is_no_list_of_what_is_left_alone_says_nothing(status: int, body: b
     asyncio.run(conversation())
 
 
+def test_what_is_left_alone_is_asked_for_once_however_patient_a_pod_is(tmp_path: Path) -> None:
+    async def conversation() -> None:
+        async with serving(tmp_path) as owner:
+            owner.assigned([IN])
+            async with lookup(FakeGroup({IN: owner.name}), patience_s=60) as pod:
+                with pytest.raises(OwnerNotReady):
+                    await pod.left_alone(*IN)
+                assert pod.statistics()["attempts"] == 1
+
+    asyncio.run(conversation())
+
+
 def test_a_worker_from_before_the_question_says_nothing() -> None:
     async def handle(_: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound
