@@ -37,18 +37,18 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from infra.process import spans
 from infra.process.log_lines import current
 from infra.process.record_ids import correlation_in
 from state.stores.partition_state import Changes, last_of
-from streams.intents import INTENT, Answer, NotDone, Result, changed_intents
+from streams.intents import INTENT, changed_intents
 from streams.route import OTHERS, Route
 from streams.runtime.outside.answers import AnswerLog
-from streams.runtime.outside.breaker import Phase, Rules
+from streams.runtime.outside.breaker import Rules
 from streams.runtime.outside.bulkhead import Bulkhead, Call
+from streams.runtime.outside.calling import CANCELLED_S, Calling, monotonic_ms
 from streams.runtime.outside.looking import Looking
 from streams.runtime.outside.outbox import Outbox, UnreadableIntent
-from streams.runtime.outside.telling import Telling, said
+from streams.runtime.outside.telling import Telling
 from streams.runtime.ownership.positions import Place
 from streams.runtime.ownership.troubles import STORE_ERRORS, trouble_of
 from streams.runtime.process.fatal import PartitionTrouble
@@ -58,9 +58,6 @@ from streams.settings import Settings
 
 _LONGEST_WAIT_MS: Final = 1_000
 """Longest time between two looks at what is due: the wall clock may jump in between."""
-
-_CANCELLED_S: Final = 5.0
-"""How long the executor waits for a cancelled call, or for `Route.close`, to end."""
 
 
 class IntentExecutor:
@@ -98,14 +95,16 @@ class IntentExecutor:
         self._end_s = settings.calls_end_s
         self._boxes: dict[InputPartition, Outbox] = {}
         self._calls: set[asyncio.Task[None]] = set()
-        self._shown: dict[str, Phase] = {}
         self._tasks: dict[Outbox, set[asyncio.Task[None]]] = {}
         self._wake = asyncio.Event()
         destinations = [bulkhead.destination for bulkhead in self._bulkheads]
         self._looking = Looking(
             self._boxes, destinations, observer, now_ms=now_ms, found=self._wake.set
         )
-        self._telling = Telling(answers, observer, reached=reached, stranded=self._looking.show)
+        telling = Telling(answers, observer, reached=reached, stranded=self._looking.show)
+        self._calling = Calling(
+            self._bulkheads, telling, observer, reached=reached, wake=self._wake.set
+        )
         self._running: asyncio.Task[None] | None = None
         self._is_leaving = False
 
@@ -116,7 +115,7 @@ class IntentExecutor:
         if not self._bulkheads:
             return []
         for bulkhead in self._bulkheads:
-            self._show_circuit(bulkhead)
+            self._calling.show_circuit(bulkhead)
         self._running = asyncio.create_task(self._run(), name="intents")
         return [self._running]
 
@@ -174,7 +173,7 @@ class IntentExecutor:
             return
         box.is_closed = True
         # Counted from now on, so that partitions which are given up together wait together.
-        box.patience_until_s = time.monotonic() + _CANCELLED_S
+        box.patience_until_s = time.monotonic() + CANCELLED_S
         for bulkhead in self._bulkheads_of(partition):
             bulkhead.leave(box)
         for task in self._tasks[box]:
@@ -221,7 +220,7 @@ class IntentExecutor:
 
     def left_alone(self, source: str) -> dict[str, int]:
         """Return which destinations of the route of a topic are not called now: ms by the name."""
-        now_ms = _monotonic_ms()
+        now_ms = monotonic_ms()
         left = {
             bulkhead.destination: bulkhead.breaker.left_ms(now_ms)
             for bulkhead in self._bulkheads
@@ -249,7 +248,7 @@ class IntentExecutor:
         for bulkhead in self._bulkheads:
             while (call := self._next(bulkhead, now_ms)) is not None:
                 self._begin(call)
-            self._show_circuit(bulkhead)
+            self._calling.show_circuit(bulkhead)
             if (due_ms := bulkhead.next_due_ms()) is not None and due_ms > now_ms:
                 soonest_ms = min(soonest_ms, due_ms)
         for box in self._boxes.values():
@@ -259,7 +258,7 @@ class IntentExecutor:
 
     def _next(self, bulkhead: Bulkhead, now_ms: int) -> Call | None:
         try:
-            return bulkhead.next(now_ms, _monotonic_ms())
+            return bulkhead.next(now_ms, monotonic_ms())
         except UnreadableIntent as error:
             self._set_aside(error.partition, error.cause)
             return None
@@ -267,7 +266,8 @@ class IntentExecutor:
     def _begin(self, call: Call) -> None:
         bulkhead = call.bulkhead
         bulkhead.under_way += 1
-        work = self._perform(call) if call.period is not None else self._leave_alone(call)
+        is_made = call.period is not None
+        work = self._calling.perform(call) if is_made else self._calling.leave_alone(call)
         # Whatever is logged in the call carries the ids of what it is made for.
         context = contextvars.copy_context()
         context.run(current.set, correlation_in(call.intent.trace))
@@ -288,16 +288,6 @@ class IntentExecutor:
 
         task.add_done_callback(ended)
 
-    def _tell_span(self, call: Call, result: Result, took_s: float) -> None:
-        spans.tell(
-            f"call {call.bulkhead.destination}",
-            spans.Kind.CLIENT,
-            correlation_in(call.intent.trace).traceparent,
-            took_s,
-            (("seatstream.intent", call.intent.id), ("seatstream.result", result)),
-            is_error=result is not Result.ANSWERED,
-        )
-
     def _look_at(self, box: Outbox, task: asyncio.Task[None]) -> None:
         """Set the partition aside if a task of it failed by an error of ours."""
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -314,83 +304,6 @@ class IntentExecutor:
             trouble = PartitionTrouble(message, "handler")
         self._in_trouble(partition, trouble)
 
-    async def _perform(self, call: Call) -> None:
-        """Make a call, and append its answer."""
-        intent, bulkhead = call.intent, call.bulkhead
-        assert call.period is not None
-        if not self._telling.can_be_told(call):
-            return
-        self._reached("call_begun")
-        began = time.perf_counter()
-        result, payload, detail, wait_ms = Result.ANSWERED, b"", "", 0
-        limit_s = intent.call_ms / 1000
-        limit = asyncio.timeout(limit_s)
-        overrun = asyncio.get_running_loop().call_later(
-            limit_s + _CANCELLED_S, self._overruns, call
-        )
-        try:
-            async with limit:
-                payload = await bulkhead.performer(intent)
-        except asyncio.CancelledError:
-            if call.box.is_closed:
-                raise
-            result, detail = Result.FAILED, "cancelled by the performer"
-        except NotDone as error:
-            result, detail, wait_ms = Result.NOT_DONE, said(error), error.wait_ms
-        except (GeneratorExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # noqa: BLE001  (whatever it is, the handler hears of it)
-            # Also of an exit: at every owner the same call would else end the worker again.
-            if isinstance(error, TimeoutError) and limit.expired():
-                result, detail = Result.TIMED_OUT, f"no answer within {intent.call_ms} ms"
-            else:
-                result, detail = Result.FAILED, said(error)
-        finally:
-            overrun.cancel()
-        self._judge(call, is_well=result is Result.ANSWERED)
-        took_s = time.perf_counter() - began
-        self._observer.called(bulkhead.destination, result, took_s)
-        self._tell_span(call, result, took_s)
-        self._reached("call_answered")
-        await self._telling.tell(
-            call, Answer(result=result, payload=payload, detail=detail, wait_ms=wait_ms)
-        )
-
-    def _overruns(self, call: Call) -> None:
-        """Count a call that goes on though it was cancelled as failed, so no circuit waits for it.
-
-        Until the call ends it takes its place in the bulkhead, and its intent stays open.
-        """
-        self._observer.log.error(
-            "%s: the call of intent %s goes on though its time is over and it was cancelled. It "
-            "counts as failed, and takes a place of its destination until it ends",
-            call.bulkhead.destination,
-            call.intent.id,
-        )
-        self._judge(call, is_well=False)
-        self._wake.set()
-
-    def _judge(self, call: Call, *, is_well: bool) -> None:
-        """Tell the circuit, once, how a call ended."""
-        assert call.period is not None
-        if call.is_judged:
-            return
-        call.is_judged = True
-        if is_well:
-            call.bulkhead.breaker.succeeded(call.period)
-        else:
-            call.bulkhead.breaker.failed(call.period, _monotonic_ms())
-        self._show_circuit(call.bulkhead)
-
-    async def _leave_alone(self, call: Call) -> None:
-        """Append the answer that no call is made while the circuit is open."""
-        wait_ms = max(0, call.bulkhead.breaker.reopens_ms - _monotonic_ms())
-        self._observer.called(call.bulkhead.destination, Result.NOT_TRIED, None)
-        detail = f"{call.bulkhead.destination} failed too often, and is left alone"
-        await self._telling.tell(
-            call, Answer(result=Result.NOT_TRIED, detail=detail, wait_ms=wait_ms)
-        )
-
     async def _close_performers(self) -> None:
         """Close the performers of all routes, in a bounded time: a worker must be able to end."""
         closing = {
@@ -400,7 +313,7 @@ class IntentExecutor:
         }
         if not closing:
             return
-        done, left = await asyncio.wait(closing, timeout=_CANCELLED_S)
+        done, left = await asyncio.wait(closing, timeout=CANCELLED_S)
         for task in left:
             task.cancel()
         if left:
@@ -408,20 +321,6 @@ class IntentExecutor:
         for task in left | {one for one in done if one.cancelled() or one.exception()}:
             error = task.exception() if task.done() and not task.cancelled() else None
             self._observer.log.error("%s do not close", task.get_name(), exc_info=error)
-
-    def _show_circuit(self, bulkhead: Bulkhead) -> None:
-        # Destinations of several routes may have the same name. The metric shows the worst phase.
-        phase = max(
-            (
-                one.breaker.phase
-                for one in self._bulkheads
-                if one.destination == bulkhead.destination
-            ),
-            key=lambda one: one.value,
-        )
-        if self._shown.get(bulkhead.destination) is not phase:
-            self._shown[bulkhead.destination] = phase
-            self._observer.circuit(bulkhead.destination, phase.name, phase.value)
 
     def _bulkheads_of(self, partition: InputPartition) -> list[Bulkhead]:
         return [bulkhead for bulkhead in self._bulkheads if bulkhead.route is partition.route]
@@ -443,7 +342,3 @@ def _share(settings: Settings, route: Route, destination: str) -> int:
     if destination == OTHERS:
         share = min(settings.calls_per_destination, settings.calls - named * share)
     return max(1, share)
-
-
-def _monotonic_ms() -> int:
-    return int(time.monotonic() * 1000)

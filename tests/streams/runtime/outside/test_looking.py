@@ -126,7 +126,7 @@ def test_a_look_through_a_store_that_waits_for_a_thread_never_begins_once_it_is_
         worker.executor.join(worker.partition(0))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        monkeypatch.setattr(module, "_CANCELLED_S", 0.0)
+        monkeypatch.setattr(module, "CANCELLED_S", 0.0)
         await worker.executor.leave(worker.partition(0))
         store.is_closed = True
         goes.set()
@@ -145,7 +145,7 @@ def test_no_store_is_closed_while_it_is_looked_through(
         store.goes.clear()
         worker.own()
         await until(lambda: store.asked == 1)
-        monkeypatch.setattr(module, "_CANCELLED_S", 0.0)
+        monkeypatch.setattr(module, "CANCELLED_S", 0.0)
         leaving = asyncio.create_task(worker.executor.leave(worker.partition(0)))
         for _ in range(1_000):
             await asyncio.sleep(0)
