@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from api.app import create_app, quick_lookups_of
+from api.booking.carriers import Carriers
 from api.http1.server import BACKLOG, HttpServer
 from api.pod import Pod
 from api.settings import ApiSettings
@@ -41,6 +42,7 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
         server = http_server(settings, pod)
         booking = booking_server(pod)
         asked = _signals()
+        carriers = Carriers(pod)
         starting = asyncio.create_task(_start(pod, server, booking, listener))
         ending = asyncio.create_task(asked.wait())
         failing = asyncio.create_task(pod.failed.wait())
@@ -48,11 +50,13 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
         ends = {ending, failing}
         await asyncio.wait({starting, *ends}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done() and pod.has_started:
+            carriers.start()
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if ending.done() and not failing.done():
             await _end(settings, pod, server, booking)
         # Of a pod that failed not another answer: what it says of reservations may be wrong.
         server.abort()
+        await carriers.stop()
         if booking is not None:
             await booking.stop(0.0)
         for task in (starting, *ends):

@@ -118,6 +118,8 @@ class ApiSettings(SharedSettings):
                     for none.
     grpc_certificate, grpc_key: SEATSTREAM_API_GRPC_CERTIFICATE and SEATSTREAM_API_GRPC_KEY, PEM
                     files that gRPC is encrypted with; both empty for no encryption here.
+    bookers:        SEATSTREAM_API_BOOKERS, items of the booking queue that a pod with a port for
+                    gRPC carries out at once; 0 for none, where other pods do.
     described_only: SEATSTREAM_API_DESCRIBED_ONLY, seats are held of described events only.
     revision:       SEATSTREAM_API_REVISION, of the source; only shown.
     """
@@ -158,6 +160,7 @@ class ApiSettings(SharedSettings):
     grpc_port: int = setting(API + "GRPC_PORT", whole(0, 65_535), 0)
     grpc_certificate: str = setting(API + "GRPC_CERTIFICATE", file, "")
     grpc_key: str = setting(API + "GRPC_KEY", file, "")
+    bookers: int = setting(API + "BOOKERS", whole(0, 1_000), MEMBERS)
     described_only: bool = setting(API + "DESCRIBED_ONLY", flag, False)
     revision: str = setting(API + "REVISION", name, "")
 

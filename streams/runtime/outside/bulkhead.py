@@ -6,9 +6,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from infra.process.breaker import Breaker, Rules, Verdict
 from streams.intents import Intent, Performer
 from streams.route import Route
-from streams.runtime.outside.breaker import Breaker, Rules, Verdict
 from streams.runtime.outside.outbox import Entry, Outbox
 
 TOLD_MAX: Final = 10_000

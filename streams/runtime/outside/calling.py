@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from infra.process import spans
+from infra.process.breaker import Phase
 from infra.process.record_ids import correlation_in
 from streams.intents import Answer, NotDone, Result
-from streams.runtime.outside.breaker import Phase
 from streams.runtime.outside.bulkhead import Bulkhead, Call
 from streams.runtime.outside.telling import Telling, said
 from streams.runtime.process.observer import Observer

@@ -37,13 +37,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from infra.process.breaker import Rules
 from infra.process.log_lines import current
 from infra.process.record_ids import correlation_in
 from state.stores.partition_state import Changes, last_of
 from streams.intents import INTENT, changed_intents
 from streams.route import OTHERS, Route
 from streams.runtime.outside.answers import AnswerLog
-from streams.runtime.outside.breaker import Rules
 from streams.runtime.outside.bulkhead import Bulkhead, Call
 from streams.runtime.outside.calling import CANCELLED_S, Calling, monotonic_ms
 from streams.runtime.outside.looking import Looking

@@ -10,8 +10,10 @@ import pytest
 from support.booking_queue.calling import WAIT_S, Served, of, served, wish
 from support.pods.conditions import until
 from support.pods.whole_pods import EVENT
+from support.seats.section_commands import A
 from support.waiting.keys import passes
 
+from api.booking.carriers import Carriers
 from schemas.proto import booking_worker_pb2 as messages
 from state.domain.booking_queue.figures import ITEM_MS
 from state.domain.booking_queue.items import item_id
@@ -106,6 +108,24 @@ def test_what_a_worker_recorded_is_told_and_an_item_in_work_is_not_taken_back(
             messages.GetQueueStatusRequest(queue_item_id=item), metadata=of("ann")
         )
         assert (status.status, status.reservation_id) == (messages.ITEM_STATUS_COMPLETED, "r-1")
+
+    run(redis_url, test)
+
+
+def test_a_request_is_carried_out_and_its_caller_is_told_of_the_reservation(
+    redis_url: str,
+) -> None:
+    async def test(one: Served) -> None:
+        entered = await one.stub.EnqueueBooking(wish(section=A), metadata=of("ann"))
+        assert await Carriers(one.pod).carry_one()
+        status = await one.stub.GetQueueStatus(
+            messages.GetQueueStatusRequest(queue_item_id=entered.queue_item_id),
+            metadata=of("ann"),
+        )
+        assert (status.status, status.attempts) == (messages.ITEM_STATUS_COMPLETED, 1)
+        view = one.pod.outcomes.get(status.reservation_id.encode())
+        assert view is not None
+        assert (view.status.name, view.user_id) == ("HELD", "ann")
 
     run(redis_url, test)
 

@@ -2,10 +2,13 @@
 
 from support.pages.document_pages import DOCS, code_in, section_of, table_rows
 
-from api.booking import server, service
+from api.booking import carriers, carrying, server, service
 from api.booking.callers import CODES
+from infra.process.breaker import Rules
 from schemas.proto import booking_worker_pb2 as messages
 from state.domain.booking_queue.figures import (
+    CLEAN_EVERY_MS,
+    CLEANED_AT_ONCE,
     ITEM_MS,
     LEASE_MS,
     LENGTH_MAX,
@@ -59,5 +62,19 @@ def test_the_bounds_of_the_server_are_those_of_the_code() -> None:
         f"{server.CONNECTIONS_MAX:,} connections",
         f"{service.STREAMS_MAX:,} streams a pod",
         f"or {service.CALL_S:.0f} s",
+    ):
+        assert said in text
+
+
+def test_what_is_told_of_workers_is_what_they_do() -> None:
+    text = " ".join(section_of(PAGE, "Carried out").split())
+    rules = Rules()
+    for said in (
+        f"waits up to {carrying.CALL_S:.0f} s",
+        f"after {rules.failures} failures in a row nothing is taken",
+        f"for {rules.open_ms // 1000} s, then {rules.probes} items try",
+        f"has {carriers.STOP_S:.0f} s for what it has",
+        f"Every {CLEAN_EVERY_MS // 1000} s each pod",
+        f"{CLEANED_AT_ONCE} items a step",
     ):
         assert said in text

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from support.workers.calling import calling
 
+from infra.process.breaker import Rules
 from state.stores.memory import MemoryStore
 from state.stores.partition_state import PartitionState, last_of
 from streams.intents import INTENT, Intent, changed_intents, open_intent
 from streams.runtime.outside import bulkhead as module
 from streams.runtime.outside import outbox
-from streams.runtime.outside.breaker import Rules
 from streams.runtime.outside.bulkhead import Bulkhead
 from streams.runtime.outside.outbox import Outbox
 from streams.runtime.transactions.crash_journal import CrashJournal

@@ -13,13 +13,13 @@ from support.pods.conditions import until
 from support.workers.calls_in_memory import Producer, WorkerOfCalls, with_worker
 
 from infra.process import spans
+from infra.process.breaker import Phase
 from infra.process.log_lines import NONE, Correlation, current
 from infra.process.record_ids import Headers, correlation_in
 from infra.process.spans import Kind, Span
 from streams.intents import Intent
 from streams.runtime.outside import calling as module
 from streams.runtime.outside.answers import AnswerLog
-from streams.runtime.outside.breaker import Phase
 from streams.runtime.outside.executor import IntentExecutor
 
 

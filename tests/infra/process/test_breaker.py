@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.runtime.outside.breaker import Breaker, Phase, Rules, Verdict
+from infra.process.breaker import Breaker, Phase, Rules, Verdict
 
 RULES = Rules(failures=5, open_ms=60_000, probes=3)
 
