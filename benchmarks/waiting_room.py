@@ -33,12 +33,15 @@ from benchmarks.measuring.figures import Run, Scenario, Target, latencies
 from benchmarks.measuring.redis_bench import PACKAGES, RedisBench, patient_line, script_us
 from benchmarks.room_runs import crowd as crowds
 from state.domain.waiting.admission import PROMOTED_MAX, REAPED_MAX, RoomState
+from state.domain.waiting.line import Stands, Step
 from state.redis.client import client_of
 from state.redis.keys import waiting_room
-from state.redis.waiting.rooms import LOOKED_AT_MAX, WaitingRooms
+from state.redis.waiting.rooms import LOOKED_AT_MAX, RESTORED_MAX, WaitingRooms
 
 CAP = 1_000_000
 SCRIPT_US_MAX = 5_000
+SCRIPTS = ("enter", "look", "promote", "reap", "restore")
+FAR_MS = 1 << 42
 CLIENTS_MAX = 200_000
 
 EVENTS = count(1)
@@ -105,14 +108,11 @@ class Bench(RedisBench[Sizes]):
         url = self._redis()
         return Scenario(
             "script",
-            f"{LOOKED_AT_MAX} looks, {PROMOTED_MAX} promotions, {REAPED_MAX} given up: the "
-            "server's own time of each script",
+            f"{LOOKED_AT_MAX} looks, {PROMOTED_MAX} promotions, {REAPED_MAX} given up, "
+            f"{RESTORED_MAX} put back: the server's own time of each script",
             {"waiting": sizes.waiting, "scripts": sizes.scripts},
             self._repeated("script", lambda: asyncio.run(script(url, sizes))),
-            tuple(
-                Target(f"{name}_us", at_most=SCRIPT_US_MAX)
-                for name in ("enter", "look", "promote", "reap")
-            ),
+            tuple(Target(f"{name}_us", at_most=SCRIPT_US_MAX) for name in SCRIPTS),
         )
 
 
@@ -195,7 +195,7 @@ async def script(url: str, sizes: Sizes) -> Run:
         # Nobody is given up for not asking meanwhile: twice the time is decades from now.
         await client.zunionstore(waiting_room(event)[2], {waiting_room(event)[2]: 2.0})
         users = [name_of(number) for number in range(LOOKED_AT_MAX)]
-        took = dict.fromkeys(("enter", "look", "promote", "reap"), 0.0)
+        took = dict.fromkeys(SCRIPTS, 0.0)
         seen, line = waiting_room(event)[2], waiting_room(event)[1]
         for turn in range(sizes.scripts):
             behind: Any = await client.zrange(line, -REAPED_MAX, -1)
@@ -208,6 +208,13 @@ async def script(url: str, sizes: Sizes) -> Run:
             # As many wait again.
             gone = [user.decode() for user in behind]
             await asyncio.gather(*(rooms.enter(event, user) for user in gone))
+            # Each stands further back than they were told, as in an older file.
+            later: Any = await client.hget(waiting_room(event)[0], "turn")
+            told = [
+                Stands(name_of(turn * RESTORED_MAX + at), int(later) + at, Step.ADMITTED, FAR_MS)
+                for at in range(RESTORED_MAX)
+            ]
+            took["restore"] += await _timed(client, rooms.restore(event, told))
         return {f"{name}_us": spent / sizes.scripts for name, spent in took.items()}
 
 

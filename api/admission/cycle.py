@@ -23,10 +23,10 @@ from state.redis.waiting.tasks import PromotionTasks
 TRIES: Final = 3
 """Of a task within one cycle; the next cycle has a task for the same room."""
 
-ROUNDS_MAX: Final = 25
+ROUNDS_MAX: Final = 50
 """Scripts of one task: 5,000 promotions in a second and in one room are enough."""
 
-REAPS_MAX: Final = 20
+REAPS_MAX: Final = 40
 """Scripts that give up who is gone, of one room in a cycle; the next cycle goes on."""
 
 Supply = Callable[[int], int | None]

@@ -37,5 +37,5 @@ def test_a_quick_run_measures_every_scenario(tmp_path: Path) -> None:
     crowd = document["scenarios"]["crowd"]["figures"]
     assert {crowd[name]["median"] for name in ("lost", "not_let_in", "refused")} == {0}
     assert set(document["scenarios"]["script"]["figures"]) == {
-        "enter_us", "look_us", "promote_us", "reap_us",
+        "enter_us", "look_us", "promote_us", "reap_us", "restore_us",
     }  # fmt: skip

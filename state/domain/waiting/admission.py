@@ -30,10 +30,10 @@ STALE_MS: Final = 30_000
 MISSED_POLLS: Final = 3
 """Who waits is given up after so long without a question, but not before so many are missed."""
 
-PROMOTED_MAX: Final = 200
+PROMOTED_MAX: Final = 100
 """Promoted by one script: its time is bounded, and the server's with it."""
 
-REAPED_MAX: Final = 500
+REAPED_MAX: Final = 250
 """Given up by one script, of each kind: its time is bounded, too."""
 
 _POLL_ADMITTED_MS: Final = 1_000

@@ -43,8 +43,8 @@ KEPT_MS: Final = 7 * 86_400_000
 OPENS_MAX_MS: Final = 14 * 86_400_000
 """How far ahead an opening by lot lies at most: records of its seed are kept for 30 days."""
 
-RESTORED_MAX: Final = 500
-"""Users that one script puts back."""
+RESTORED_MAX: Final = 50
+"""Users that one script puts back: its time is bounded, and the server's with it."""
 
 _UNSAID_AT_ONCE: Final = 500
 
