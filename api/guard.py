@@ -65,29 +65,37 @@ Buyer = Annotated[Identity, Depends(buyer)]
 Operator = Annotated[Identity, Depends(operator)]
 
 
+async def check_limits(
+    pod: Pod, kind: LimitKind, who: Identity, client: str, forwarded: list[str]
+) -> None:
+    """Count what somebody asks by the limits of user and network; raises Problem (429).
+
+    client: the address that it comes from; forwarded: values of x-forwarded-for.
+    """
+    settings = pod.settings
+    network = counted_network(client, forwarded, settings.trusted_proxies)
+    refused = await pod.limits.ask(
+        (
+            (limit_of_user(kind, who.user_id), getattr(settings, f"limit_{kind}")),
+            (limit_of_network("all", network), settings.limit_network),
+        )
+    )
+    if refused is not None:
+        whose = ("This user", "This network address")[refused.index]
+        raise Problem.of(
+            ApiReason.TOO_MANY_REQUESTS,
+            f"{whose} has asked too often; come back after the time in Retry-After.",
+            headers=(retry_after(refused.retry_ms),),
+        )
+
+
 def limited(kind: LimitKind) -> list[params.Depends]:
     """Return the dependency that counts a request by its user's limit and by its network's."""
 
     async def count(request: Request, identity: Anyone) -> None:
-        pod = pod_of(request)
-        settings = pod.settings
-        limit = getattr(settings, f"limit_{kind}")
         client = request.client.host if request.client else ""
         forwarded = request.headers.getlist("x-forwarded-for")
-        network = counted_network(client, forwarded, settings.trusted_proxies)
-        refused = await pod.limits.ask(
-            (
-                (limit_of_user(kind, identity.user_id), limit),
-                (limit_of_network("all", network), settings.limit_network),
-            )
-        )
-        if refused is not None:
-            whose = ("This user", "This network address")[refused.index]
-            raise Problem.of(
-                ApiReason.TOO_MANY_REQUESTS,
-                f"{whose} has asked too often; come back after the time in Retry-After.",
-                headers=(retry_after(refused.retry_ms),),
-            )
+        await check_limits(pod_of(request), kind, identity, client, forwarded)
 
     return [params.Depends(count)]
 

@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Query, Request, Response, params
 from api.access.identity import Identity
 from api.commands.desk import Command, Wait, wait_of
 from api.commands.idempotency_keys import IdempotencyKey
+from api.commands.payment_way import RefundWish
 from api.guard import Buyer, LimitKind, limited, pod_of
 from api.pod import Pod
 from api.web.answers import json_answer
@@ -128,6 +129,36 @@ async def _by_buyer(request: Request, who: Buyer, wait: AskedWait) -> Asked:
 
 
 ByBuyer = Annotated[Asked, Depends(_by_buyer)]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRefund:
+    """A buyer who wants all of the money of a payment back; ticket: of the idempotency key."""
+
+    who: Identity
+    pod: Pod
+    ticket: str
+    correlation: Correlation
+
+    async def tell(self, payment_id: str, partition: int, section: str, event_id: int) -> None:
+        """Have payments told, on the partition that has this one; raises Problem."""
+        identity = self.pod.desk.encoders.identity(
+            payment_id, self.who.user_id, section, event_id, self.ticket
+        )
+        value = self.pod.payments.encoders.refund_requested(identity)
+        await self.pod.payments.tell(payment_id, partition, value, self.correlation)
+
+
+async def _by_refund(
+    request: Request, who: Buyer, key: Key, wish: RefundWish | None = None
+) -> AskedRefund:
+    if wish is not None:
+        wish.check_whole()
+    ticket = ticket_of(who.user_id, key)
+    return AskedRefund(who, pod_of(request), ticket, request.state.correlation)
+
+
+ByRefund = Annotated[AskedRefund, Depends(_by_refund)]
 
 
 def reused() -> Problem:

@@ -7,16 +7,14 @@ from urllib.parse import unquote
 
 import grpc
 
-from api.access.addresses import counted_network
 from api.access.identity import BUYER, Identity, unauthenticated
-from api.guard import ENTRY_TOKEN, LimitKind
+from api.guard import ENTRY_TOKEN, LimitKind, check_limits
 from api.pod import Pod
 from api.web.logs import log
-from api.web.problems import Problem, retry_after
+from api.web.problems import Problem
 from state.domain.booking_queue.queue import QueueAway, QueueUnreadable
 from state.domain.reasons import ApiReason
 from state.records.booking_queue.wishes import WishUnreadable
-from state.redis.keys import limit_of_network, limit_of_user
 from state.redis.line import TooManyAsk
 
 CODES: Final[Mapping[int, grpc.StatusCode]] = {
@@ -64,19 +62,7 @@ async def caller(pod: Pod, context: Context, kind: LimitKind) -> Identity:
     # Such as ipv4:127.0.0.1:5000 or ipv6:%5B::1%5D:5000.
     peer = unquote(context.peer().partition(":")[2])
     forwarded = values_of(metadata, "x-forwarded-for")
-    network = counted_network(peer, forwarded, pod.settings.trusted_proxies)
-    keyed = (
-        (limit_of_user(kind, who.user_id), getattr(pod.settings, f"limit_{kind}")),
-        (limit_of_network("all", network), pod.settings.limit_network),
-    )
-    refused = await pod.limits.ask(keyed)
-    if refused is not None:
-        whose = ("This user", "This network address")[refused.index]
-        raise Problem.of(
-            ApiReason.TOO_MANY_REQUESTS,
-            f"{whose} has asked too often; come back after the time in retry-after.",
-            headers=(retry_after(refused.retry_ms),),
-        )
+    await check_limits(pod, kind, who, peer, forwarded)
     return who
 
 

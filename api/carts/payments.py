@@ -7,14 +7,14 @@ for all workers. A cart is paid for once, whatever is repeated.
 import asyncio
 from typing import Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
 from api.access.identity import Identity
 from api.carts.bodies import CartPaymentBody, CartPaymentStart
 from api.carts.standing import awaited_cart, cart_at_owner, own_cart, purchase_of_cart
-from api.commands.payment_way import TAKEN, RefundWish
-from api.guard import LOOKS, Buyer, limited, pod_of
-from api.headers import ByBuyer, ChangedFrom, Key, taken
+from api.commands.payment_way import TAKEN
+from api.guard import LOOKS, limited
+from api.headers import ByBuyer, ByRefund, ChangedFrom, Key, taken
 from api.pod import Pod
 from api.web.answers import json_answer
 from api.web.ids import ReservationIdInPath
@@ -24,7 +24,7 @@ from state.domain.carts.life import refusal_to_pay
 from state.domain.carts.payment import UNDER_WAY, Step
 from state.domain.carts.statuses import CartStatus
 from state.domain.carts.values import Cart
-from state.domain.keys import cart_key, cart_payment_id, split_issued_id, ticket_of
+from state.domain.keys import cart_key, cart_payment_id, split_issued_id
 from state.domain.purchases.statuses import PurchaseStatus
 from state.domain.reasons import Reason
 from state.records.payments import PurchaseRecord
@@ -98,33 +98,18 @@ async def show_cart_payment(
 
 
 @router.post("/v1/carts/{cart_id}:refund", dependencies=limited("cancel"), **TAKEN)
-async def refund_cart(
-    request: Request,
-    cart_id: ReservationIdInPath,
-    who: Buyer,
-    key: Key,
-    wish: RefundWish | None = None,
-) -> Response:
+async def refund_cart(by: ByRefund, cart_id: ReservationIdInPath) -> Response:
     """Give all seats of a cart back and get the money back: all of it."""
-    if wish is not None:
-        wish.check_whole()
-    pod = pod_of(request)
-    cart = own_cart(await cart_at_owner(pod, cart_id), who)
+    pod = by.pod
+    cart = own_cart(await cart_at_owner(pod, cart_id), by.who)
     if cart.payment.step not in _SOLD or await purchase_of_cart(pod, cart_id, cart) is None:
         raise Problem.of(
             Reason.NOT_PAID, "No payment of this cart has sold its seats.", cart_id=cart_id
         )
     payment_id, parts = _payment_id(cart_id), split_issued_id(cart_id)
     assert parts is not None
-    identity = pod.desk.encoders.identity(
-        payment_id,
-        who.user_id,
-        cart.parts[0].section.decode(),
-        cart.event_id,
-        ticket_of(who.user_id, key),
-    )
-    value = pod.payments.encoders.refund_requested(identity)
-    await pod.payments.tell(payment_id, parts.partition, value, request.state.correlation)
+    section = cart.parts[0].section.decode()
+    await by.tell(payment_id, parts.partition, section, cart.event_id)
     return _pending(cart_id, ())
 
 

@@ -7,11 +7,11 @@ a payment has the id of its reservation, and the section begins one payment for 
 
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
-from api.commands.payment_way import TAKEN, RefundWish
-from api.guard import LOOKS, Buyer, limited, pod_of
-from api.headers import ByBuyer, ChangedFrom, Key, taken
+from api.commands.payment_way import TAKEN
+from api.guard import LOOKS, limited
+from api.headers import ByBuyer, ByRefund, ChangedFrom, Key, taken
 from api.payments.bodies import PaymentBody, PaymentStart
 from api.payments.standing import changed_payment, payment_body, payment_of, purchase_at_owner
 from api.standing import own, standing_of
@@ -19,7 +19,7 @@ from api.web.answers import json_answer
 from api.web.ids import ReservationIdInPath
 from api.web.problems import Header as ProblemHeader
 from api.web.problems import Problem
-from state.domain.keys import split_issued_id, ticket_of
+from state.domain.keys import split_issued_id
 from state.domain.outcome import OutcomeKind, ReservationView
 from state.domain.reasons import Reason
 from state.domain.reservation import Status
@@ -100,18 +100,10 @@ async def show_payment(
 
 
 @router.post("/v1/reservations/{reservation_id}:refund", dependencies=limited("cancel"), **TAKEN)
-async def refund(
-    request: Request,
-    reservation_id: ReservationIdInPath,
-    who: Buyer,
-    key: Key,
-    wish: RefundWish | None = None,
-) -> Response:
+async def refund(by: ByRefund, reservation_id: ReservationIdInPath) -> Response:
     """Give seats back and get the money back: all of it, for there are no partial refunds."""
-    if wish is not None:
-        wish.check_whole()
-    pod = pod_of(request)
-    held = own(await standing_of(pod, reservation_id), who)
+    pod = by.pod
+    held = own(await standing_of(pod, reservation_id), by.who)
     parts = split_issued_id(reservation_id)
     assert parts is not None
     if held.status not in {Status.SOLD, Status.REFUNDED}:
@@ -130,12 +122,7 @@ async def refund(
             decided=False,
             reservation_id=reservation_id,
         )
-    identity = pod.desk.encoders.identity(
-        reservation_id, who.user_id, held.section, held.event_id, ticket_of(who.user_id, key)
-    )
-    value = pod.payments.encoders.refund_requested(identity)
-    correlation = request.state.correlation
-    await pod.payments.tell(reservation_id, parts.partition, value, correlation)
+    await by.tell(reservation_id, parts.partition, held.section, held.event_id)
     return _pending(reservation_id, ())
 
 
