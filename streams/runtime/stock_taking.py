@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
@@ -24,6 +25,7 @@ from streams.runtime.transactions.input_partition import InputPartition
 _PAUSE_S = 2.0
 
 
+@dataclass(slots=True)
 class StockTaking:
     """Tells the observer how partitions and transactions stand.
 
@@ -31,22 +33,15 @@ class StockTaking:
     transactions: looks for those that nobody ends.
     generation:   returns the present one; None before the first.
     consumer:     returns Faust's consumer.
+    process:      this one.
     """
 
-    def __init__(
-        self,
-        routes: Mapping[str, Route],
-        observer: Observer,
-        transactions: TransactionWatch,
-        generation: Callable[[], Generation | None],
-        consumer: Callable[[], Any],
-    ) -> None:
-        self._routes = routes
-        self._observer = observer
-        self._transactions = transactions
-        self._generation = generation
-        self._consumer = consumer
-        self._process = psutil.Process()
+    routes: Mapping[str, Route]
+    observer: Observer
+    transactions: TransactionWatch
+    generation: Callable[[], Generation | None]
+    consumer: Callable[[], Any]
+    process: psutil.Process = field(default_factory=psutil.Process)
 
     async def run(self) -> None:
         """Measure lag and memory at intervals, for /live and the metrics."""
@@ -58,42 +53,40 @@ class StockTaking:
         """Look for transactions that nobody ends, also in partitions that are set aside."""
         while True:
             await asyncio.sleep(_PAUSE_S)
-            generation = self._generation()
+            generation = self.generation()
             if generation is not None:
-                await self._transactions.look(generation.assigned)
+                await self.transactions.look(generation.assigned)
 
     async def _take(self) -> None:
-        generation = self._generation()
+        generation = self.generation()
         partitions = () if generation is None else tuple(generation.partitions.values())
-        self._observer.memory(
+        self.observer.memory(
             buffered_bytes=sum(one.buffered_bytes for one in partitions),
-            resident_bytes=self._process.memory_info().rss,
+            resident_bytes=self.process.memory_info().rss,
             stores=[one.state.store.statistics() for one in partitions],
         )
-        self._observer.time({one.place: one.behind_ms for one in partitions})
+        self.observer.time({one.place: one.behind_ms for one in partitions})
         if generation is not None:
-            self._observer.kept(kept_in(self._routes, generation.assigned, partitions))
+            self.observer.kept(kept_in(self.routes, generation.assigned, partitions))
         lags = await self._measured(partitions) if partitions else {}
-        self._observer.lag(lags, int(time.time() * 1000))
+        self.observer.lag(lags, int(time.time() * 1000))
 
     async def _measured(
         self, partitions: Sequence[InputPartition]
     ) -> dict[str, tuple[int, int, int]]:
         """Return position, end offset and log time of those partitions whose end is told."""
-        thread = self._consumer()._thread
+        thread = self.consumer()._thread
         tps = [TopicPartition(one.topic, one.number) for one in partitions]
         try:
             ends = await thread.call_thread(end_offsets, thread._consumer, tps)
         except Exception as error:  # noqa: BLE001  (the group may be rebalancing)
-            self._observer.log.info(
+            self.observer.log.info(
                 "the brokers did not tell end offsets, so the lag is unknown: %r", error
             )
             return {}
         for tp, end in ends.items():
             if not isinstance(end, int):
-                self._observer.log.info(
-                    "the end of %s-%d is unknown, and so its lag: %r", *tp, end
-                )
+                self.observer.log.info("the end of %s-%d is unknown, and so its lag: %r", *tp, end)
         positions = [
             partition.committed_offset
             if partition.committed_offset < partition.next_offset

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Final
 
 from infra.process import spans
@@ -19,36 +20,30 @@ CANCELLED_S: Final = 5.0
 """How long a cancelled call, or the close of a route's performers, may take to end."""
 
 
+@dataclass(slots=True)
 class Calling:
     """What becomes of the calls of all bulkheads.
 
     reached: called at each step where a test may stop the worker.
     wake:    called when a circuit may have changed, though no call has ended.
+    shown:   the phase that the metrics have of each destination's circuit.
     """
 
-    def __init__(
-        self,
-        bulkheads: Sequence[Bulkhead],
-        telling: Telling,
-        observer: Observer,
-        *,
-        reached: Callable[[str], None],
-        wake: Callable[[], None],
-    ) -> None:
-        self._bulkheads = bulkheads
-        self._telling = telling
-        self._observer = observer
-        self._reached = reached
-        self._wake = wake
-        self._shown: dict[str, Phase] = {}
+    bulkheads: Sequence[Bulkhead]
+    telling: Telling
+    observer: Observer
+    _: KW_ONLY
+    reached: Callable[[str], None]
+    wake: Callable[[], None]
+    shown: dict[str, Phase] = field(default_factory=dict)
 
     async def perform(self, call: Call) -> None:
         """Make a call, and append its answer."""
         intent, bulkhead = call.intent, call.bulkhead
         assert call.period is not None
-        if not self._telling.can_be_told(call):
+        if not self.telling.can_be_told(call):
             return
-        self._reached("call_begun")
+        self.reached("call_begun")
         began = time.perf_counter()
         result, payload, detail, wait_ms = Result.ANSWERED, b"", "", 0
         limit_s = intent.call_ms / 1000
@@ -77,10 +72,10 @@ class Calling:
             overrun.cancel()
         self._judge(call, is_well=result is Result.ANSWERED)
         took_s = time.perf_counter() - began
-        self._observer.called(bulkhead.destination, result, took_s)
+        self.observer.called(bulkhead.destination, result, took_s)
         _tell_span(call, result, took_s)
-        self._reached("call_answered")
-        await self._telling.tell(
+        self.reached("call_answered")
+        await self.telling.tell(
             call, Answer(result=result, payload=payload, detail=detail, wait_ms=wait_ms)
         )
 
@@ -89,14 +84,14 @@ class Calling:
 
         Until the call ends it takes its place in the bulkhead, and its intent stays open.
         """
-        self._observer.log.error(
+        self.observer.log.error(
             "%s: the call of intent %s goes on though its time is over and it was cancelled. It "
             "counts as failed, and takes a place of its destination until it ends",
             call.bulkhead.destination,
             call.intent.id,
         )
         self._judge(call, is_well=False)
-        self._wake()
+        self.wake()
 
     def _judge(self, call: Call, *, is_well: bool) -> None:
         """Tell the circuit, once, how a call ended."""
@@ -113,9 +108,9 @@ class Calling:
     async def leave_alone(self, call: Call) -> None:
         """Append the answer that no call is made while the circuit is open."""
         wait_ms = max(0, call.bulkhead.breaker.reopens_ms - monotonic_ms())
-        self._observer.called(call.bulkhead.destination, Result.NOT_TRIED, None)
+        self.observer.called(call.bulkhead.destination, Result.NOT_TRIED, None)
         detail = f"{call.bulkhead.destination} failed too often, and is left alone"
-        await self._telling.tell(
+        await self.telling.tell(
             call, Answer(result=Result.NOT_TRIED, detail=detail, wait_ms=wait_ms)
         )
 
@@ -125,14 +120,14 @@ class Calling:
         phase = max(
             (
                 one.breaker.phase
-                for one in self._bulkheads
+                for one in self.bulkheads
                 if one.destination == bulkhead.destination
             ),
             key=lambda one: one.value,
         )
-        if self._shown.get(bulkhead.destination) is not phase:
-            self._shown[bulkhead.destination] = phase
-            self._observer.circuit(bulkhead.destination, phase.name, phase.value)
+        if self.shown.get(bulkhead.destination) is not phase:
+            self.shown[bulkhead.destination] = phase
+            self.observer.circuit(bulkhead.destination, phase.name, phase.value)
 
 
 def _tell_span(call: Call, result: Result, took_s: float) -> None:
