@@ -108,6 +108,7 @@ class Carriers:
             self._breaker.given_up(period)
             return False
         came: Carried | Failed | None = None
+        began_s = self._clock_s()
         try:
             came = await carried_out(self._pod, taken.item)
         except Exception:  # noqa: BLE001  (nobody knows what came of it: the next attempt tells)
@@ -116,6 +117,7 @@ class Carriers:
         finally:
             self._note(came, period)
         await self._record(taken, came)
+        self._pod.metrics.booking_seconds.observe(self._clock_s() - began_s)
         return True
 
     async def _taken(self) -> Taken | None:
@@ -144,8 +146,12 @@ class Carriers:
         if isinstance(came, Carried):
             self._breaker.succeeded(period)
             self.carried += 1
+            outcome = "refused" if came.reason else "held"
+            self._pod.metrics.booking_processed.labels(outcome).inc()
             return
         self.failed += 1
+        reason = DeadReason.UNKNOWN if came is None else came.reason
+        self._pod.metrics.booking_errors.labels(reason).inc()
         if came is not None and came.is_of_the_log:
             self._breaker.failed(period, self._now_ms())
         else:
@@ -181,16 +187,23 @@ class Carriers:
             await self._pause(CLEAN_EVERY_MS / 1000)
 
     async def clean(self) -> None:
-        """Move what time alone moves, in every event."""
+        """Move what time alone moves, in every event, and tell how long the queue is."""
         queue = self._pod.booking.queue
+        length = dead = oldest_ms = 0
         for event_id in await queue.events():
             # Of what cannot be read the workers tell.
             with suppress(QueueUnreadable):
                 standing = await queue.clean(event_id)
                 while max(standing[:3]) >= CLEANED_AT_ONCE and not self._ends:
                     standing = await queue.clean(event_id)
+                length += standing.length
+                dead += standing.dead
+                oldest_ms = max(oldest_ms, standing.oldest_ms)
                 if not standing.length:
                     await queue.forget(event_id)
+        self._pod.metrics.booking_length.set(length)
+        self._pod.metrics.booking_dead.set(dead)
+        self._pod.metrics.booking_oldest_seconds.set(oldest_ms / 1000)
 
     def _now_ms(self) -> int:
         return int(1000 * self._clock_s())

@@ -77,6 +77,32 @@ class ApiMetrics(Metrics):
         "seatstream_api_admissions_unchecked",
         "Entry tokens that counted by themselves, for Redis did not answer.",
     )
+    booking_length = gauge(
+        "seatstream_booking_queue_length",
+        "Items of the booking queue that are not over, as this pod's last look through it found.",
+    )
+    booking_oldest_seconds = gauge(
+        "seatstream_booking_queue_oldest_seconds",
+        "How long the first of those who wait for their turn is there, of the slowest event.",
+    )
+    booking_dead = gauge(
+        "seatstream_booking_queue_dead", "Items of the booking queue that wait for an operator."
+    )
+    booking_processed = counter(
+        "seatstream_booking_items_processed",
+        "Items of the booking queue that this pod carried out, by what came of it.",
+        "outcome",
+    )
+    booking_seconds = histogram(
+        "seatstream_booking_processing_duration_seconds",
+        "From taking an item of the booking queue to recording what came of it.",
+        buckets=(*_SECONDS, 30.0, 60.0),
+    )
+    booking_errors = counter(
+        "seatstream_booking_errors",
+        "Attempts at items of the booking queue without an outcome, by reason.",
+        "reason",
+    )
     locks_swept = read_counter(
         "seatstream_api_locks_swept",
         "Locks removed by looking through all of them: their holds were over, or none of ours.",

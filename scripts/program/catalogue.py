@@ -50,6 +50,7 @@ GROUPS = {
     "offsets": "Show where the workers' group stands, and move it.",
     "tables": "The tables that a back office asks.",
     "waiting-room": "Put back a line that Redis has lost, and show that nobody chose its order.",
+    "booking-queue": "Show how the booking queue stands, and what to do with items that failed.",
     "transactions": "Find transactions that nobody ends, and end one.",
 }
 """Words that have commands below them, and what `--help` says of each."""
@@ -226,6 +227,16 @@ COMMANDS = (
         "Show from the topic alone that nobody chose the order of who came before the opening.",
         "scripts.auditing.waiting.lots:verify_lots",
         is_ours=True,
+    ),
+    *(
+        Command(("booking-queue", word), summary, f"scripts.booking.commands:{name}", is_ours=True)
+        for word, summary, name in (
+            ("stats", "Show how long the queue is, how old, and what became of items.", "stats"),
+            ("dead", "List items that failed for good, with the reason.", "list_dead"),
+            ("requeue", "Have dead items tried anew, at the end of the line.", "requeue"),
+            ("remove", "Forget dead items.", "remove"),
+            ("cleanup", "End what is over, and give back what dead workers had.", "cleanup"),
+        )
     ),
     Command(
         ("transactions", "list"),

@@ -138,6 +138,9 @@ class BookingQueue(Protocol):
     async def forget(self, event_id: int) -> None:
         """Take an event out of those that have items, unless it had one lately."""
 
+    async def dead(self, event_id: int, most: int) -> tuple[str, ...]:
+        """Return ids of the items that wait for an operator, the longest dead first."""
+
     async def requeue(self, item_id: str) -> bool:
         """Have a dead item tried anew at the end of the line; say whether there was one."""
 

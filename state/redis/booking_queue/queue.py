@@ -150,6 +150,12 @@ class RedisBookingQueue:
         with _as_away():
             await _LIST.run(self._ask, (QUEUE_EVENTS,), (event_id, LISTED_MS, EVENTS_KEPT_MS))
 
+    async def dead(self, event_id: int, most: int) -> tuple[str, ...]:
+        with _as_away():
+            page = await self._ask("ZRANGE", booking_queue(event_id)[5], 0, most - 1)
+        with _as_unreadable():
+            return tuple(item.decode() for item in page)
+
     async def requeue(self, item_id: str) -> bool:
         return await self._revive(item_id, ITEM_MS)
 

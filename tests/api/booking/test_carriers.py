@@ -88,6 +88,12 @@ def test_every_item_is_carried_out_once_and_what_the_log_said_is_recorded(redis_
         refused = [carried.reason for _, carried, _ in found if carried.reason]
         assert refused == ["SOLD_OUT"] * 2
         assert len(seats.sent) == len(items)
+        page = pod.metrics.exposition().decode()
+        for outcome, count in (("held", 20.0), ("refused", 2.0)):
+            assert (
+                f'seatstream_booking_items_processed_total{{outcome="{outcome}"}} {count}' in page
+            )
+        assert "seatstream_booking_processing_duration_seconds_count 22.0" in page
 
     run(redis_url, test)
 
@@ -126,6 +132,8 @@ def test_s004_11_while_the_log_does_not_answer_nothing_is_taken_and_no_attempt_i
         seats.failure = None
         assert not await workers.carry_one()
         assert [(await seen(pod, item))[2] for item in items] == [1] * 5 + [0] * 3
+        told = 'seatstream_booking_errors_total{reason="service_error"} 5.0'
+        assert told in pod.metrics.exposition().decode()
         # After 60 s three may try; where they succeed all do.
         now_s[0] = 59.9
         assert not await workers.carry_one()
@@ -282,5 +290,6 @@ def test_cleaning_expires_what_is_over_in_every_event_and_forgets_those_without_
         await Carriers(pod).clean()
         assert (await seen(pod, item))[0] is ItemStatus.EXPIRED
         assert await pod.booking.queue.events() == (OTHER,)
+        assert "seatstream_booking_queue_length 1.0" in pod.metrics.exposition().decode()
 
     run(redis_url, test)

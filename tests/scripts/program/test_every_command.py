@@ -26,7 +26,7 @@ LOOKS = {
     *("schemas versions", "dead-letters list", "dead-letters show", "inspect section"),
     *("inspect reservation", "inspect store", "explain seat", "explain reservation", "audit"),
     *("replay", "offsets show", "transactions list", "lookup availability", "lookup pods"),
-    "waiting-room verify",
+    *("waiting-room verify", "booking-queue stats", "booking-queue dead"),
 }
 OF_THE_CHECKOUT = {"token", "topology"}
 """They write a file that they are told of, which a person can take away."""

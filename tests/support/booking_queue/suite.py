@@ -250,6 +250,7 @@ async def a_dead_item_is_tried_anew_or_removed_by_an_operator(
     taken = await taken_of(queue, event)
     await queue.fail(taken, DeadReason.INVALID_DATA, is_final=True)
     assert (await queue.standing(event)).dead == 1
+    assert await queue.dead(event, 10) == (first,)
     assert (await seen(queue, first)).reason == DeadReason.INVALID_DATA
     assert [await queue.requeue(first) for _ in range(2)] == [True, False]
     again = await seen(queue, first)
@@ -262,6 +263,7 @@ async def a_dead_item_is_tried_anew_or_removed_by_an_operator(
     await queue.fail(anew, DeadReason.INVALID_DATA, is_final=True)
     assert [await queue.remove(first) for _ in range(2)] == [True, False]
     assert await queue.look(first) is None
+    assert await queue.dead(event, 10) == ()
     assert not await queue.requeue("no id")
     assert not await queue.remove("no id")
     assert (await queue.standing(event)).dead == 0
