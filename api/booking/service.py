@@ -29,7 +29,7 @@ from schemas.proto import booking_worker_pb2 as messages
 from state.domain.booking_queue.items import Item, item_id
 from state.domain.booking_queue.queue import NotTaken
 from state.domain.booking_queue.statuses import OVER
-from state.domain.reasons import ApiReason
+from state.domain.reasons import ApiReason, Reason
 
 SERVICE: Final = "seatstream.booking.v1.BookingWorkerService"
 
@@ -129,12 +129,16 @@ class BookingService:
         return enqueued_body(came)
 
     async def _refuse_certain(self, request: messages.EnqueueBookingRequest, user_id: str) -> None:
-        """Raise Problem where the view proves that the log would refuse a new request."""
+        """Raise Problem where the view proves that the log would refuse a new request.
+
+        And for sections that this pod does not know: invented ones would fill Redis, and workers
+        look after each event that is named.
+        """
+        view, where = self._pod.view, (request.event_id, request.section)
         count = request.seat_count or len(request.seats)
-        is_best = not request.seats
-        reason = self._pod.view.can_refuse(
-            request.event_id, request.section, count, adjacent=is_best
-        )
+        reason = view.can_refuse(*where, count, adjacent=not request.seats)
+        if not view.knows(*where):
+            reason = Reason.UNKNOWN_SECTION
         if reason is None:
             return
         item = item_id(user_id, request.idempotency_key, request.event_id)

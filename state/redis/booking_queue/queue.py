@@ -40,8 +40,9 @@ from state.redis.keys import QUEUE_EVENTS, booking_queue
 from state.redis.line import NoAnswer, TooManyAsk
 from state.redis.scripts import Ask, Script
 
-LISTED_MS: Final = 3_600_000
-"""How long after its last item an event is looked after: longer than any item lasts."""
+LISTED_MS: Final = 60_000
+"""How long after its last item came an event without items is looked after: longer than the two
+calls of one enqueue may be apart."""
 
 EVENTS_KEPT_MS: Final = 7 * 86_400_000
 

@@ -8,9 +8,11 @@ from typing import Any
 import grpc
 import pytest
 from support.booking_queue.calling import WAIT_S, Served, of, served, wish
+from support.pods.api_client import TrustingVerifier
 from support.pods.conditions import until
+from support.pods.reservation_pods import Seats, pod_over
 from support.pods.whole_pods import EVENT
-from support.seats.section_commands import A
+from support.records.status_records import Fed, counts
 from support.waiting.keys import passes
 
 from api.booking.carriers import Carriers
@@ -115,19 +117,25 @@ def test_what_a_worker_recorded_is_told_and_an_item_in_work_is_not_taken_back(
 def test_a_request_is_carried_out_and_its_caller_is_told_of_the_reservation(
     redis_url: str,
 ) -> None:
-    async def test(one: Served) -> None:
-        entered = await one.stub.EnqueueBooking(wish(section=A), metadata=of("ann"))
-        assert await Carriers(one.pod).carry_one()
-        status = await one.stub.GetQueueStatus(
-            messages.GetQueueStatusRequest(queue_item_id=entered.queue_item_id),
-            metadata=of("ann"),
-        )
+    async def go() -> None:
+        fed = Fed()
+        fed.tell(counts(1, 20), event=EVENT)
+        fed.heartbeat()
+        seats = Seats().open("." * 20, section="A")
+        pod = pod_over(seats, view=fed.view, parts={"verifier": TrustingVerifier()})
+        async with served(redis_url, pod=pod) as one:
+            entered = await one.stub.EnqueueBooking(wish(), metadata=of("ann"))
+            assert await Carriers(pod).carry_one()
+            status = await one.stub.GetQueueStatus(
+                messages.GetQueueStatusRequest(queue_item_id=entered.queue_item_id),
+                metadata=of("ann"),
+            )
         assert (status.status, status.attempts) == (messages.ITEM_STATUS_COMPLETED, 1)
-        view = one.pod.outcomes.get(status.reservation_id.encode())
+        view = pod.outcomes.get(status.reservation_id.encode())
         assert view is not None
         assert (view.status.name, view.user_id) == ("HELD", "ann")
 
-    run(redis_url, test)
+    asyncio.run(go())
 
 
 def test_nobody_sees_or_takes_back_what_is_another_users(redis_url: str) -> None:
@@ -183,6 +191,16 @@ def test_what_the_log_would_certainly_refuse_is_not_enqueued_and_a_repeat_is_ans
         assert await refused(call) == ("FAILED_PRECONDITION", "SOLD_OUT")
         again = await one.stub.EnqueueBooking(wish(), metadata=of("ann"))
         assert not again.is_new
+
+    run(redis_url, test)
+
+
+def test_events_and_sections_that_nobody_knows_fill_no_queue(redis_url: str) -> None:
+    async def test(one: Served) -> None:
+        for changes in ({"event_id": EVENT + 1}, {"section": "INVENTED"}):
+            call = one.stub.EnqueueBooking(wish(**changes), metadata=of("ann"))
+            assert await refused(call) == ("NOT_FOUND", "UNKNOWN_SECTION")
+        assert await one.queue.events() == ()
 
     run(redis_url, test)
 

@@ -207,7 +207,7 @@ def test_what_another_program_put_there_is_told_and_costs_no_other_event(redis_u
     run(redis_url, spoil)
 
 
-def test_an_event_is_forgotten_an_hour_after_its_last_item_and_not_before(redis_url: str) -> None:
+def test_an_event_is_forgotten_a_minute_after_its_last_item_and_not_before(redis_url: str) -> None:
     async def forget(queue: RedisBookingQueue, client: Redis) -> None:
         event = next(EVENTS)
         await put(queue, event, "ann")
