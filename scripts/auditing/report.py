@@ -3,12 +3,15 @@
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from scripts.auditing.log import Log
 from scripts.auditing.schemas import Unreadable
+
+Bad = Callable[[str, str, str], None]
+"""Notes a violation: invariant, anomaly, message."""
 
 EXCERPT_LINES = 12
 OFFSET_DIGITS = 19

@@ -6,72 +6,19 @@ still waits for something is counted, and judged once it waits for nothing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from itertools import pairwise
 
-from infra.gateway.books import Operation
-from scripts.auditing.accounts import GATEWAY, Account, Order, accounts_of
+from scripts.auditing.accounts import GATEWAY, Account, Order, accounts_of, judge_account
 from scripts.auditing.carts import Carts, PaidCart
 from scripts.auditing.facts import Facts
+from scripts.auditing.payment_moves import ELSEWHERE, STATUSES, judge_moves
 from scripts.auditing.purchases import TERMS, Payment, is_of_cart
-from scripts.auditing.report import Notes, Report
+from scripts.auditing.report import Bad, Notes, Report
 from scripts.auditing.schemas import Unreadable
 
 UNSETTLED = {"PENDING", "PROCESSING"}
 UNDER_WAY = {*UNSETTLED, "CAPTURED", "REFUND_DUE"}
-STATUSES = (
-    "UNSPECIFIED",
-    "PENDING",
-    "PROCESSING",
-    "CAPTURED",
-    "DONE",
-    "FAILED",
-    "EXPIRED",
-    "REFUND_DUE",
-    "REFUNDED",
-    "COMPENSATION_REQUIRED",
-)
-
-# First status of a payment: under way, or no gateway could be asked, or its deadline had passed.
-FIRST = {"PENDING", "FAILED", "EXPIRED"}
-ANYTHING: set[str] = set()
-_LATE = {"CAPTURED": {"captured"}, "REFUND_DUE": {"captured otherwise"}}
-_CALLED = {
-    **_LATE,
-    "PROCESSING": {"OPEN", "UNSPECIFIED"},
-    "FAILED": {"DECLINED", "REFUNDED", "REFUSED"},
-    "EXPIRED": {"NOT_FOUND"},
-    "COMPENSATION_REQUIRED": ANYTHING,
-}
-# A person knows that the seats were paid for elsewhere: what comes here goes back.
-_ELSEWHERE = "found PAID_ELSEWHERE"
-_LOOKED = {
-    **_LATE,
-    "REFUND_DUE": {"captured otherwise", _ELSEWHERE},
-    "COMPENSATION_REQUIRED": ANYTHING,
-}
-# By a payment's status and its next one: what must have been heard before, one of these.
-MOVES: dict[str, dict[str, set[str]]] = {
-    "PENDING": _CALLED,
-    "PROCESSING": _CALLED,
-    "CAPTURED": {
-        "DONE": {"sold"},
-        "REFUND_DUE": {"lost"},
-        "COMPENSATION_REQUIRED": {"undecided"},
-    },
-    "DONE": {"REFUND_DUE": {"refund asked"}},
-    "FAILED": _LOOKED,
-    "EXPIRED": {**_LATE, "COMPENSATION_REQUIRED": ANYTHING},
-    "REFUND_DUE": {"REFUNDED": {"REFUNDED"}, "COMPENSATION_REQUIRED": ANYTHING},
-    "REFUNDED": {"COMPENSATION_REQUIRED": {"undecided", "sold by another"}},
-    "COMPENSATION_REQUIRED": {
-        "CAPTURED": {"captured"},
-        "REFUND_DUE": {"captured otherwise", _ELSEWHERE},
-        "REFUNDED": {"REFUNDED", "found REFUNDED", _ELSEWHERE},
-        "FAILED": {"found FOUND_UNPAID", _ELSEWHERE},
-    },
-}
 # By the status of a payment that has ended: how its seats may stand.
 SEATS_OF = {
     "DONE": {"SOLD"},
@@ -83,8 +30,6 @@ SEATS_OF = {
 }
 # By gateway and its payment id: partition, offset and reservation id of each purchase that has it.
 Claims = dict[tuple[str, str], list[tuple[int, int, str]]]
-Bad = Callable[[str, str, str], None]  # invariant, anomaly, message
-EARLY_MS = 60_000  # how far the gateway's clock may be behind the broker's
 
 
 def check(facts: Facts, notes: Notes) -> None:
@@ -159,7 +104,7 @@ def kept_of(payment: Payment) -> Counter[str]:
 def is_paid_elsewhere(payment: Payment | None) -> bool:
     """Say whether a payment has ended without money for seats that a person knows to be paid."""
     ends = {"FAILED", "REFUNDED"}
-    return payment is not None and payment.status in ends and _ELSEWHERE in payment.heard
+    return payment is not None and payment.status in ends and ELSEWHERE in payment.heard
 
 
 def price_of(facts: Facts, reservation_id: str) -> Counter[str]:
@@ -230,7 +175,7 @@ def judge_capture(payment: Payment, bad: Bad) -> None:
     if payment.status in {"CAPTURED", "DONE"} and of_purchase[1:] != price:
         bad("I10", "sold without money", f"{payment.status}, and {of_purchase[1:]} for {price}")
     is_unpaid = payment.status in {"FAILED", "EXPIRED"} and is_settled(payment)
-    if is_unpaid and payment.captures and not {"found FOUND_UNPAID", _ELSEWHERE} & payment.heard:
+    if is_unpaid and payment.captures and not {"found FOUND_UNPAID", ELSEWHERE} & payment.heard:
         bad("I10", "stranded money", f"{payment.status}, and captured {sorted_ids(payment)}")
     is_kept = stored["method"] or stored["parameters"]
     if is_kept and payment.status not in UNSETTLED:
@@ -256,32 +201,6 @@ def judge_waiting(facts: Facts, reservation_id: str, payment: Payment, bad: Bad)
     prefix = {"CHARGE": "pay", "REFUND": "refund"}.get(question, "verify")
     if intent["idempotencyKey"] != f"{prefix}:{order_id}":
         bad("I11", "wrong key", f"{question} under {intent['idempotencyKey']!r}")
-
-
-def judge_moves(payment: Payment, bad: Bad) -> None:
-    """Judge the moves of a payment as it was told; the last told must be what is stored."""
-    stored = payment.stored
-    assert stored is not None
-    standings = [told["status"] for told in payment.told]
-    if not standings:
-        bad("I8", "lost write", f"{payment.status}, and nobody was told")
-        return
-    if standings[0] not in FIRST:
-        bad("I7", "illegal transition", f"none to {standings[0]}")
-    for before, after in pairwise(standings):
-        is_anew = after in FIRST and "asked anew" in payment.heard
-        if before == after or is_anew:
-            continue
-        because = MOVES.get(before, {}).get(after)
-        if because is None:
-            bad("I7", "illegal transition", f"payment from {before} to {after}")
-        elif because and not because & payment.heard and not payment.is_unclear:
-            message = f"from {before} to {after}, and none was heard of {sorted(because)}"
-            bad("I7", "groundless transition", message)
-    last = payment.told[-1]
-    for part in ("status", "epoch", "amount", "currency", "gateway", "paymentId"):
-        if last[part] != stored[part]:
-            bad("I14", "wrong state", f"{part} is {stored[part]}, and was told as {last[part]}")
 
 
 # Payments beside seats, and beside one another.
@@ -466,34 +385,6 @@ def report_twice(notes: Notes, bad: Bad) -> Bad:
         bad(invariant, anomaly, message)
 
     return noted
-
-
-def judge_account(account: Account, payment: Payment, bad: Bad, *, is_ours: bool) -> None:
-    """Judge one order by itself: one capture, one whole refund, one key for each.
-
-    is_ours: it was we who charged, if anybody has.
-    """
-    captures, refunds, order_id = account.captures, account.refunds, account.order_id
-    if len(captures) > 1:
-        bad("I11", "charged twice", f"order {order_id} was captured {len(captures)} times")
-    captured = Counter({entry.currency: 0 for entry in captures})
-    for entry in captures:
-        captured[entry.currency] += entry.amount
-        if is_ours and payment.asked is not None and entry.at_ms + EARLY_MS < payment.asked_at_ms:
-            bad("I12", "early capture", f"order {order_id}, before its payment was started")
-    for entry in refunds:
-        if (entry.amount, entry.currency) not in {(one.amount, one.currency) for one in captures}:
-            message = f"order {order_id}: {entry.amount} {entry.currency} of {dict(captured)}"
-            bad("I10", "partial refund", message)
-    if len(refunds) > 1:
-        bad("I10", "refunded twice", f"order {order_id} was given back {len(refunds)} times")
-    for operation, prefix in ((Operation.CHARGE, "pay"), (Operation.REFUND, "refund")):
-        # A person who gives money back uses another key.
-        is_charge = operation is Operation.CHARGE
-        is_judged = is_ours if is_charge else "found REFUNDED" not in payment.heard
-        wrong = account.keys[operation] - {f"{prefix}:{order_id}"}
-        if wrong and is_judged:
-            bad("I11", "wrong key", f"order {order_id}: {operation} under {sorted(wrong)}")
 
 
 def judge_balance(

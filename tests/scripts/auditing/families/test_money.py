@@ -14,12 +14,11 @@ from support.seats.section_commands import confirm, start_payment
 
 from infra.gateway.books import Entry, Outcome
 from scripts.auditing.checks import audit
-from scripts.auditing.families.money import MOVES, STATUSES, judge_claims
+from scripts.auditing.families.money import judge_claims
 from scripts.auditing.log import Log, Records
 from scripts.auditing.purchases import STATE_BY_TAG
 from scripts.auditing.report import Report, as_text
 from scripts.auditing.stored import opened
-from state.domain.purchases.statuses import TRANSITIONS, PurchaseStatus
 from state.domain.purchases.values import Finding
 
 Fields = dict[str, Any]
@@ -249,13 +248,6 @@ def test_i6_i10_i11_in_any_order_nothing_is_wrong_before_the_end_nor_at_it(
         assert report.is_exact
         assert (report.open_intents, report.compensations, report.money_mismatch) == (0, 0, 0)
         assert report.captured - report.refunded == report.price_of_sold
-
-
-def test_the_moves_are_those_of_the_table() -> None:
-    for status, turns in TRANSITIONS.items():
-        ways = {after.name for after in turns.values()} - {status.name}
-        assert set(MOVES.get(status.name, {})) - {status.name} == ways
-    assert [status.name for status in PurchaseStatus] == list(STATUSES)
 
 
 def test_seats_that_somebody_sold_without_money_are_taken_back_by_a_person() -> None:
