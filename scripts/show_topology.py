@@ -7,6 +7,7 @@ Example:
     python -m scripts.show_topology --write docs/commands-and-outcomes.md    # its transitions
     python -m scripts.show_topology --write docs/payments.md    # those of a purchase
     python -m scripts.show_topology --write docs/carts.md    # those of a cart
+    python -m scripts.show_topology --write docs/booking-queue.md    # those of an item
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from schemas.topics import TOPICS
 from scripts.command_line import add_json, cannot, parser_of, tell
 from serdes.registry.ids import counted_ids
 from state.domain import event, reservation
+from state.domain.booking_queue import statuses as queue_statuses
 from state.domain.carts.statuses import TRANSITIONS, CartStatus
 from state.domain.issued.slots import Rules
 from state.domain.purchases import statuses
@@ -48,6 +50,8 @@ PURCHASES_BEGIN = "<!-- purchases -->"
 PURCHASES_END = "<!-- /purchases -->"
 CARTS_BEGIN = "<!-- carts -->"
 CARTS_END = "<!-- /carts -->"
+QUEUE_BEGIN = "<!-- booking queue -->"
+QUEUE_END = "<!-- /booking queue -->"
 
 _From = TypeVar("_From", bound=Enum)
 _By = TypeVar("_By", bound=Enum)
@@ -155,6 +159,7 @@ def blocks(flow: Sequence[Route]) -> dict[tuple[str, str], str]:
         (BEGIN, END): _fenced(as_mermaid(flow)),
         (STATES_BEGIN, STATES_END): states,
         (PURCHASES_BEGIN, PURCHASES_END): _fenced(as_states(statuses.TRANSITIONS)),
+        (QUEUE_BEGIN, QUEUE_END): _fenced(as_states(queue_statuses.TRANSITIONS)),
         (CARTS_BEGIN, CARTS_END): f"\n{as_rows(TRANSITIONS)}\n",
     }
 

@@ -10,6 +10,7 @@ from scripts.show_topology import (
     BEGIN,
     CARTS_BEGIN,
     PURCHASES_BEGIN,
+    QUEUE_BEGIN,
     STATES_BEGIN,
     all_routes,
     as_text,
@@ -27,6 +28,7 @@ ROUTES = all_routes()
         ("docs/commands-and-outcomes.md", STATES_BEGIN),
         ("docs/payments.md", PURCHASES_BEGIN),
         ("docs/carts.md", CARTS_BEGIN),
+        ("docs/booking-queue.md", QUEUE_BEGIN),
     ],
 )
 def test_a_page_shows_topology_and_transitions_as_their_tables_have_them(
