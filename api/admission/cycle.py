@@ -29,6 +29,9 @@ ROUNDS_MAX: Final = 50
 REAPS_MAX: Final = 40
 """Scripts that give up who is gone, of one room in a cycle; the next cycle goes on."""
 
+PROVE_AGAIN_S: Final = 5.0
+"""Pause after a line could not be compared with what was told: a topic is read whole."""
+
 Supply = Callable[[int], int | None]
 """Event -> seats that somebody who is let in now may hope for; None where nobody knows."""
 
@@ -79,8 +82,8 @@ class PromotionCycles:
     """Runs cycles; one at a time in a process, any number in several.
 
     promoted, gone: are told who was let in, and whose admission has ended. say: writes that down
-    before. prove: is called for rooms whose server was started again. draw: is called where a room
-    has opened whose lots are not told.
+    before. prove: is called for rooms whose server was started again, and after it has failed no
+    sooner than prove_again_s. draw: is called where a room has opened whose lots are not told.
     """
 
     rooms: WaitingRooms
@@ -93,6 +96,7 @@ class PromotionCycles:
     say: Say = nothing_is_said
     draw: Draw = nothing_is_said
     prove: Prove = field(default_factory=lambda: LineProver(None).prove)
+    prove_again_s: float = PROVE_AGAIN_S
     proving: "asyncio.Task[None] | None" = field(init=False, default=None)
     _lives: dict[int, str] = field(init=False, default_factory=dict)
     counters: CycleCounters = field(init=False, default_factory=CycleCounters)
@@ -110,7 +114,7 @@ class PromotionCycles:
         for event, end in zip(events, looks, strict=True):
             if isinstance(end, BaseException):
                 self._failed(event, end)
-            elif event not in due:
+            elif event not in due and event not in self._lives:
                 self._troubles.pop(event, None)
         # Beside the cycles: a long topic takes longer than a lease.
         if self._lives and (self.proving is None or self.proving.done()):
@@ -130,6 +134,8 @@ class PromotionCycles:
         except Exception as error:  # noqa: BLE001  (nobody is let in there; the next cycle tries again)
             for event in lives:
                 self._failed(event, error)
+            # What cannot be read now is read from its beginning the next time.
+            await asyncio.sleep(self.prove_again_s)
         else:
             for event in lives:
                 log.info("event %d: its line is what was written down", event)

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -146,7 +147,7 @@ class Process:
 async def run(url: str, event: int, names: Sequence[str], sizes: Sizes, seed: int) -> list[Seen]:
     """Have a crowd come to a room of an event while one pod lets people in; what each process saw.
 
-    Raises BenchmarkFailed where not all of them are in within half an hour.
+    Raises BenchmarkFailed where not all of them are in within half an hour, or a process has died.
     """
     desk = WaitingDesk(url, Passes({"bench": Ed25519PrivateKey.generate()}))
     promoter = Promoter(url, lambda _: len(names), members=MEMBERS)
@@ -165,6 +166,8 @@ async def run(url: str, event: int, names: Sequence[str], sizes: Sizes, seed: in
             try:
                 async with asyncio.timeout(LIMIT_S):
                     return await asyncio.gather(*visits)
+            except BrokenProcessPool as error:
+                raise BenchmarkFailed("a process of the crowd has died") from error
             except TimeoutError as error:
                 for process in multiprocessing.active_children():
                     process.terminate()

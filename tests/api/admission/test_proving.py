@@ -43,6 +43,7 @@ class Pod:
             lambda _: 100,
             say=say,
             prove=LineProver(topic).prove,
+            prove_again_s=0,
         )
 
     async def promote(self) -> None:
