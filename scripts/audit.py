@@ -25,8 +25,9 @@ from pathlib import Path
 from time import monotonic
 
 from scripts.auditing.checks import audit
-from scripts.auditing.log import CannotRead, nothing_is_garbage, read_log
+from scripts.auditing.log import nothing_is_garbage, read_log
 from scripts.auditing.report import as_json, as_text
+from scripts.auditing.topics import CannotRead
 from scripts.brokers.addresses import NotUp, servers
 from scripts.command_line import cannot, parser_of, printable, tell, until_stopped
 from scripts.replaying.commands import FAILURES, as_document, as_lines, replayed

@@ -28,8 +28,9 @@ from scripts.auditing.facts import Traces
 from scripts.auditing.http import HttpReport, audit_http, reservation_ids
 from scripts.auditing.http_history import History
 from scripts.auditing.locks.keys_seen import KeysSeen
-from scripts.auditing.log import CannotRead, nothing_is_garbage, read_log
+from scripts.auditing.log import nothing_is_garbage, read_log
 from scripts.auditing.report import Report
+from scripts.auditing.topics import CannotRead
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown
 from scripts.crowd.play import HALL_SEATS_MAX, Play

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.topics import CART_COMMANDS, CARTS_CHANGELOG
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.oracle.keys import partition_of
 from scripts.auditing.purchases import Payment, last_values
 from scripts.auditing.report import Notes, Report, decimal
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.stored import check_envelope, opened
+from scripts.auditing.topics import LogRecord
 
 Fields = dict[str, Any]
 

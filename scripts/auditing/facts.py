@@ -13,13 +13,14 @@ from typing import Any
 
 from schemas.topics import PAYMENT_COMMANDS, RESERVATION_OUTCOMES, SECTION_COMMANDS
 from scripts.auditing.carts import PartTold
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.oracle.model import FREE_BYTES_MAX, Oracle
 from scripts.auditing.oracle.seats import Section
 from scripts.auditing.purchases import Payment, Purchases, read_purchases
 from scripts.auditing.report import Notes, decimal, offset_of
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.stored import Stored, read_changelog
+from scripts.auditing.topics import LogRecord
 
 HEADERS_MAX, HEADERS_BYTES_MAX = 100, 64 * 1024
 CAUSE = "dead-letter-cause"

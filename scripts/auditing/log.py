@@ -1,15 +1,15 @@
 """The topics of seats and payments as they lie on the broker, read committed up to a snapshot."""
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from time import monotonic, time
+from time import time
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer
 from redis.exceptions import RedisError
 
 from infra.gateway.books import Entry
@@ -35,10 +35,18 @@ from schemas.topics import (
 )
 from scripts.auditing.locks.reading import SeenLock, read_locks
 from scripts.auditing.schemas import Avro, WireFormat
+from scripts.auditing.topics import (
+    CannotRead,
+    Records,
+    bounds_from_the_beginning,
+    bounds_of,
+    partition_count,
+    read_topic,
+    reading,
+)
 from scripts.auditing.waiting.reading import SeenRoom, read_rooms
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, committed_offsets
-from scripts.program.progress import progress
 from serdes.registry.client import Registry, RegistryRefusedError, RegistryUnavailableError
 from serdes.registry.ids import RegisteredSchema
 from serdes.registry.known_ids import (
@@ -49,35 +57,8 @@ from serdes.registry.known_ids import (
     forgotten,
 )
 from state.domain.keys import partition_of
-from state.kafka.message_headers import headers_of
-from state.kafka.refusals import Refusals
 from state.kafka.schema_id_log import SchemaIdLog
 from streams.settings import Settings
-
-BROKER_TIMEOUT_S = 15.0
-SILENCE_S_MAX = 30.0
-
-
-GROUP = "audit-never-commits"
-"""Named because a consumer must name one; nothing is ever committed under it."""
-
-
-class CannotRead(Exception):
-    """The log could not be read to its end; the message says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogRecord:
-    """One record; timestamp in Unix ms."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]] = ()
-
-
-Records = dict[int, list[LogRecord]]
 
 
 @dataclass(slots=True)
@@ -159,39 +140,6 @@ def nothing_is_garbage() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-@contextmanager
-def reading(where: Servers, *, committed: bool = True) -> Iterator[Consumer]:
-    """Give a consumer; raises CannotRead for what the brokers do not answer.
-
-    committed: False tells ends behind open transactions too; nothing is read with it.
-    """
-    refusals = Refusals()
-    consumer = Consumer(
-        {
-            "bootstrap.servers": where.brokers,
-            "group.id": GROUP,
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed" if committed else "read_uncommitted",
-            "auto.offset.reset": "error",
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            "socket.timeout.ms": 10_000,
-            "queued.max.messages.kbytes": 64 * 1024,
-            "log_level": 0,
-            "error_cb": refusals,
-            **where.kafka,
-        }
-    )
-    try:
-        yield consumer
-    except KafkaException as error:
-        consumer.poll(0)
-        why = refusals.told_with(error.args[0].str())
-        raise CannotRead(f"{why}. Is the broker at {where.brokers} up?") from error
-    finally:
-        consumer.close()
 
 
 def read_log(
@@ -324,19 +272,6 @@ def with_sections(statuses: Records, partitions: int) -> Records:
     return found
 
 
-def bounds_from_the_beginning(consumer: Consumer, topic: Topic) -> dict[int, tuple[int, int]]:
-    """Return the bounds of a topic of commands; raises CannotRead where its first are gone."""
-    bounds = bounds_of(consumer, topic)
-    for partition, (low, _) in bounds.items():
-        if low > 0:
-            raise CannotRead(
-                f"{topic.name}: commands of partition {partition} begin at offset {low}:"
-                " retention removed the beginning, so there is nothing to fold from. From a"
-                " snapshot of seatstream replay, --from-snapshot goes on, for seats"
-            )
-    return bounds
-
-
 def entries_of(ledger: Path) -> tuple[Entry, ...]:
     """Return what a gateway's ledger says; raises CannotRead where there is none."""
     try:
@@ -345,92 +280,6 @@ def entries_of(ledger: Path) -> tuple[Entry, ...]:
         return read_ledger(ledger).entries
     except (OSError, CorruptLedger) as error:
         raise CannotRead(f"the gateway's ledger: {error}") from error
-
-
-def partition_count(consumer: Consumer, topic: Topic) -> int:
-    """Return how many partitions a topic has."""
-    found = consumer.list_topics(topic.name, timeout=BROKER_TIMEOUT_S).topics[topic.name]
-    if found.error is not None:
-        raise CannotRead(
-            f"topic {topic.name}: {found.error.str()}. Create the topics first: python -m "
-            'scripts.create_topics. But where it was there before, see "A topic is lost" in '
-            "docs/operations.md"
-        )
-    return len(found.partitions)
-
-
-def bounds_of(consumer: Consumer, topic: Topic) -> dict[int, tuple[int, int]]:
-    """Return first offset and end of each partition; the end is before any open transaction."""
-    return {
-        part: consumer.get_watermark_offsets(
-            TopicPartition(topic.name, part), timeout=BROKER_TIMEOUT_S
-        )
-        for part in range(partition_count(consumer, topic))
-    }
-
-
-def read_topic(consumer: Consumer, topic: Topic) -> Records:
-    """Return every committed record up to the ends that the topic has now."""
-    bounds = bounds_of(consumer, topic)
-    records: Records = {number: [] for number in bounds}
-    ends: dict[int, int] = {}
-    assigned = []
-    for partition, (low, high) in bounds.items():
-        if high > low:
-            ends[partition] = high
-            assigned.append(TopicPartition(topic.name, partition, low))
-    consumer.assign(assigned)
-    with progress(f"{topic.name}: records") as told:
-        # At most: a compacted topic has fewer, and markers of transactions are offsets too.
-        total = sum(high - low for low, high in bounds.values())
-        _read_to(consumer, topic, ends, records, lambda count: told(count, total))
-    consumer.unassign()
-    return records
-
-
-def _read_to(
-    consumer: Consumer,
-    topic: Topic,
-    ends: dict[int, int],
-    records: Records,
-    told: Callable[[int], None],
-) -> None:
-    """Add records until every partition is at its end; takes those that are out of `ends`."""
-    heard = monotonic()
-    while ends:
-        # `consume` waits until it has as many as it may return, or its time is over.
-        messages = consumer.consume(10_000, timeout=0.02)
-        if messages:
-            heard = monotonic()
-        elif monotonic() - heard > SILENCE_S_MAX:
-            raise CannotRead(
-                f"{topic.name}: nothing for {SILENCE_S_MAX:.0f} s before the end of"
-                f" partitions {sorted(ends)}; a transaction may be open: try again, and then"
-                " python -m scripts.hanging_transactions"
-            )
-        for message in messages:
-            error = message.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
-                raise KafkaException(error)
-            number, offset = message.partition(), message.offset()
-            assert number is not None
-            assert offset is not None
-            if error is None and offset < ends.get(number, 0):
-                records[number].append(record_of(message))
-            # The end may be a transaction's marker, which is never handed out: then the end
-            # of the partition is reported in its place.
-            past = offset + (1 if error is None else 0)
-            if past >= ends.get(number, past + 1) or error is not None:
-                ends.pop(number, None)
-        told(sum(map(len, records.values())))
-
-
-def record_of(message: Any) -> LogRecord:
-    """Return the parts of a consumer's message that are judged."""
-    headers = tuple(headers_of(message))
-    return LogRecord(
-        message.offset(), message.timestamp()[1], message.key(), message.value(), headers
-    )
 
 
 def writers_of(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.topics import PAYMENT_COMMANDS, PAYMENT_EVENTS, PURCHASES_CHANGELOG
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.oracle.keys import CART_PAYMENT_ID, partition_of
 from scripts.auditing.report import Notes, offset_of
 from scripts.auditing.schemas import Unreadable
@@ -22,6 +22,7 @@ from scripts.auditing.stored import (
     is_sealed,
     opened,
 )
+from scripts.auditing.topics import LogRecord
 
 Fields = dict[str, Any]
 

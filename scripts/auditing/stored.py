@@ -8,10 +8,11 @@ from typing import Any
 import google_crc32c
 
 from schemas.topics import SEATS_CHANGELOG
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.oracle.keys import partition_of
 from scripts.auditing.report import Notes
 from scripts.auditing.schemas import Avro, Unreadable
+from scripts.auditing.topics import LogRecord
 
 # Around each changelog value: format 2 (1 byte), order (5), due time (6), and behind it the
 # checksum (4) over changelog, partition and all before. Format 1: due time (8), and a checksum

@@ -7,7 +7,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.topics import Topic
-from scripts.auditing.log import (
+from scripts.auditing.topics import (
     BROKER_TIMEOUT_S,
     SILENCE_S_MAX,
     CannotRead,

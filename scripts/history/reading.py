@@ -6,10 +6,11 @@ from itertools import islice
 from typing import Any
 
 from schemas.topics import RESERVATION_OUTCOMES, SEATS_CHANGELOG, SECTION_COMMANDS, Topic
-from scripts.auditing.log import CannotRead, LogRecord, reading, writers_of
+from scripts.auditing.log import writers_of
 from scripts.auditing.report import Notes, Report
 from scripts.auditing.schemas import Avro, Unreadable, WireFormat
 from scripts.auditing.stored import Stored
+from scripts.auditing.topics import CannotRead, LogRecord, reading
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import read_spans, spans_of
 from scripts.history.section import Layout, present_seats

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from scripts.auditing.log import LogRecord
 from scripts.auditing.oracle.seats import Place
+from scripts.auditing.topics import LogRecord
 from scripts.history.rules import Rules
 from scripts.history.section import Layout
 from scripts.history.timeline import Event, Fields, Seat, Timeline, Use, each_change, largest_run

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from schemas.topics import SECTION_COMMANDS
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import spans_of
 from scripts.history import reading

@@ -10,8 +10,8 @@ import click
 
 from infra.process.environment import BadSetting
 from schemas.topics import DEAD_LETTER_QUEUE
-from scripts.auditing.log import CannotRead
 from scripts.auditing.schemas import Avro
+from scripts.auditing.topics import CannotRead
 from scripts.brokers.addresses import NotUp, Servers, servers
 from scripts.letters import rendering
 from scripts.letters.decoding import asks

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from schemas.topics import PAYMENT_COMMANDS, TOPICS
 from scripts.auditing.families.dead_letters import is_of_operator
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.brokers.roles import SOURCES
 from state.domain.keys import partition_of
 from streams.folding.ticks import is_tick_key

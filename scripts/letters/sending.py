@@ -13,7 +13,7 @@ from typing import NamedTuple
 from confluent_kafka import KafkaException, Producer
 
 from schemas.topics import DEAD_LETTER_QUEUE, TOPICS
-from scripts.auditing.log import partition_count, reading
+from scripts.auditing.topics import partition_count, reading
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import read_spans, spans_of
 from scripts.letters.letter import Foreign, Letter, Mark, Sent, mark_of, read_letter, sent_back

@@ -8,7 +8,7 @@ import click
 from aiokafka.errors import KafkaError
 
 from infra.process.environment import BadSetting
-from scripts.auditing.log import CannotRead
+from scripts.auditing.topics import CannotRead
 from scripts.brokers.addresses import NotUp, servers
 from scripts.brokers.group_offsets import OffsetsUnknown, rest
 from scripts.brokers.lost_commands import Refused, fence_owners

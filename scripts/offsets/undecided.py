@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from schemas.topics import DEAD_LETTER_QUEUE, Topic
-from scripts.auditing.log import reading
+from scripts.auditing.topics import reading
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import Span, read_spans, spans_of
 from scripts.letters.letter import Letter

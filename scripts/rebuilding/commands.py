@@ -8,8 +8,8 @@ import click
 
 from infra.process import settings
 from infra.process.environment import BadSetting
-from scripts.auditing.log import CannotRead
 from scripts.auditing.schemas import Unreadable
+from scripts.auditing.topics import CannotRead
 from scripts.brokers.addresses import NotUp, Servers, servers
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from schemas.topics import DEAD_LETTER_QUEUE
-from scripts.auditing.log import LogRecord, reading
+from scripts.auditing.topics import LogRecord, reading
 from scripts.brokers.actions import ACTION, headers_of
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import read_spans, spans_of

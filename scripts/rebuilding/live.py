@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from confluent_kafka.admin import ResourceType as Resource
 
 from schemas.topics import Topic
-from scripts.auditing.log import CannotRead
+from scripts.auditing.topics import CannotRead
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import Span, spans_of
 from scripts.history.reading import Unread

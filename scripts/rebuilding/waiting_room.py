@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 import click
 from redis.exceptions import RedisError
 
-from scripts.auditing.log import CannotRead
 from scripts.auditing.schemas import Unreadable
+from scripts.auditing.topics import CannotRead
 from scripts.auditing.waiting.lots import read
 from scripts.brokers.addresses import NotUp, servers
 from scripts.history.reading import Named, Unread

@@ -17,9 +17,10 @@ from schemas.topics import (
     SECTION_COMMANDS,
 )
 from scripts.auditing.facts import CAUSE, origin_of
-from scripts.auditing.log import BROKER_TIMEOUT_S, CannotRead, LogRecord, reading, writers_of
+from scripts.auditing.log import writers_of
 from scripts.auditing.schemas import Avro, Unreadable, WireFormat
 from scripts.auditing.stored import Stored, opened
+from scripts.auditing.topics import BROKER_TIMEOUT_S, CannotRead, LogRecord, reading
 from scripts.brokers.addresses import NotUp, Servers, servers
 from scripts.brokers.reading import spans_of
 from scripts.history.reading import each_line, stored

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from infra.process.record_ids import Headers
 from schemas.topics import RESERVATION_OUTCOMES
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.replaying.matching import Finding, Findings, Heard
 from scripts.replaying.snapshots import Items, Part
 from state.stores import envelope

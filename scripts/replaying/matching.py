@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from scripts.auditing.log import LogRecord
 from scripts.auditing.report import differences, offset_of
+from scripts.auditing.topics import LogRecord
 
 Named = tuple[str, dict[str, Any]]
 

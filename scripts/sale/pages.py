@@ -8,7 +8,7 @@ from typing import Self
 from redis import Redis
 
 from schemas.topics import PURCHASE_CREATED
-from scripts.auditing.log import read_topic, reading
+from scripts.auditing.topics import read_topic, reading
 from scripts.brokers.addresses import Servers
 from scripts.processes.workers import Supervisor, Worker
 from streams.invalidate_caches import ROLE, keys_of

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import click
 
 from infra.process.environment import BadSetting
-from scripts.auditing.log import CannotRead
+from scripts.auditing.topics import CannotRead
 from scripts.brokers.addresses import NotUp, servers
 from scripts.program.catalogue import CANNOT, DONE, FOUND
 from scripts.program.options import (

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from schemas.topics import ALLOCATIONS_CHANGELOG, ISSUED_CHANGELOG, SLOTS_CHANGELOG, Topic
-from scripts.auditing.log import LogRecord, reading
+from scripts.auditing.topics import LogRecord, reading
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import Span, read_spans, spans_of
 from state.domain.issued.purchase import is_purchase_of

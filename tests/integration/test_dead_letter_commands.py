@@ -21,7 +21,7 @@ from infra.paths import ROOT
 from infra.stack import ephemeral_stack
 from infra.stack.processes import wait_until
 from schemas.topics import DEAD_LETTER_QUEUE, SECTION_COMMANDS, TOPICS
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.brokers.addresses import Servers
 from scripts.contracts.topics import carry_out, plan
 from scripts.letters.letter import REDRIVEN_FROM, Letter

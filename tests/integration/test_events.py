@@ -33,9 +33,10 @@ from infra.stack import QUICK_RESTART, ephemeral_stack
 from infra.stack.processes import wait_until
 from infra.stack.redis_server import RedisServer
 from schemas.topics import EVENTS, TOPICS, WAITING_TURNS
-from scripts.auditing.log import Log, look_at_lines, reading, wire_of
+from scripts.auditing.log import Log, look_at_lines, wire_of
 from scripts.auditing.report import Report
 from scripts.auditing.schemas import Avro, WireFormat
+from scripts.auditing.topics import reading
 from scripts.auditing.waiting.judging import judge_lines
 from scripts.brokers.addresses import Servers
 from scripts.contracts.topics import carry_out, plan

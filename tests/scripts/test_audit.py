@@ -7,7 +7,8 @@ import pytest
 from support.logs.audit_logs import sound_log
 
 from scripts import audit as command
-from scripts.auditing.log import CannotRead, Log
+from scripts.auditing.log import Log
+from scripts.auditing.topics import CannotRead
 from scripts.brokers import addresses
 from scripts.brokers.addresses import Servers
 

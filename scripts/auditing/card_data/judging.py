@@ -14,9 +14,10 @@ from typing import Any, Final
 from infra.process.card_numbers import has_card_number
 from scripts.auditing import carts, purchases, stored
 from scripts.auditing.issued.reading import OF_WORKERS
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.report import Notes, Report
 from scripts.auditing.schemas import Unreadable, WireFormat
+from scripts.auditing.topics import LogRecord
 
 NO_TEXTS: Final = frozenset(
     (

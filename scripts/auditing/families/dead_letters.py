@@ -9,8 +9,8 @@ from schemas.topics import (
     PAYMENT_COMPLETED,
 )
 from scripts.auditing.facts import CAUSE, Facts, origin_of
-from scripts.auditing.log import LogRecord
 from scripts.auditing.report import Notes
+from scripts.auditing.topics import LogRecord
 
 NOT_JUDGED = (CART_COMMANDS.name, PAYMENT_COMPLETED.name)
 """Topics whose records are not read here: what they lead to is."""

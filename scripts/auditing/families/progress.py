@@ -1,8 +1,8 @@
 """I13, I14: state and group are no further than the commands, and what is committed is done."""
 
 from scripts.auditing.facts import Facts
-from scripts.auditing.log import LogRecord
 from scripts.auditing.report import Notes
+from scripts.auditing.topics import LogRecord
 
 
 def check(facts: Facts, notes: Notes) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 from schemas.topics import SECTION_STATUS
 from scripts.auditing.facts import Facts
-from scripts.auditing.log import LogRecord
 from scripts.auditing.oracle.seats import Counts, Section
 from scripts.auditing.report import Notes
 from scripts.auditing.schemas import Unreadable
+from scripts.auditing.topics import LogRecord
 
 Where = tuple[int, str]  # event, section
 

@@ -16,9 +16,10 @@ from schemas.topics import (
     SEATS_ALLOCATED,
     Topic,
 )
-from scripts.auditing.log import Log, Records
+from scripts.auditing.log import Log
 from scripts.auditing.report import Notes, Report
 from scripts.auditing.schemas import Unreadable
+from scripts.auditing.topics import Records
 
 Fields = dict[str, Any]
 

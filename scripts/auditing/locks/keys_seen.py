@@ -6,7 +6,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from scripts.auditing.log import CannotRead
+from scripts.auditing.topics import CannotRead
 
 PAGE = 1_000
 TIMEOUT_S = 15.0

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 import click
 
 from schemas.topics import WAITING_TURNS
-from scripts.auditing.log import CannotRead
 from scripts.auditing.schemas import Unreadable
+from scripts.auditing.topics import CannotRead
 from scripts.brokers.addresses import NotUp, Servers, servers
 from scripts.history.reading import Named, Unread, decoded, each_line
 from scripts.program.catalogue import DONE, FOUND

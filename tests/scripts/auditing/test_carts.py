@@ -5,8 +5,8 @@ from dataclasses import replace
 from support.carts.cart_logs import HELD, SOLD, log_of, sold_out
 
 from scripts.auditing.carts import read_carts, section_partition
-from scripts.auditing.log import LogRecord
 from scripts.auditing.report import Report
+from scripts.auditing.topics import LogRecord
 from state.domain.keys import CART
 
 # With the first letters of keys of ours.

@@ -31,10 +31,11 @@ from support.payments.shop import whole_sale
 from scripts.auditing import families
 from scripts.auditing.checks import FAMILIES, audit
 from scripts.auditing.facts import Traces
-from scripts.auditing.log import Log, LogRecord, Records
+from scripts.auditing.log import Log
 from scripts.auditing.report import Report, as_json, as_text
 from scripts.auditing.schemas import Unreadable, WireFormat
 from scripts.auditing.stored import opened
+from scripts.auditing.topics import LogRecord, Records
 from serdes.avro.schema_files import SCHEMA_ROOT, load
 
 Mutation = Callable[[Log], None]

@@ -14,9 +14,10 @@ from scripts.auditing.facts import (
     judge_headers,
     origin_of,
 )
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.report import Notes, Report
 from scripts.auditing.schemas import Unreadable
+from scripts.auditing.topics import LogRecord
 
 
 @pytest.fixture

@@ -1,150 +1,25 @@
-"""A log is read to the ends that it had, markers and all; where it cannot be, that is said."""
+"""What an audit reads of seats and payments, and where it cannot, that this is said."""
 
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import cast
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 from support.logs.audit_logs import AVRO
+from support.logs.topics_in_memory import Broker, Message
 from support.pages.serving import Page, serving
 
 from schemas.topics import SECTION_COMMANDS, SECTION_STATUS
-from scripts.auditing import log as reading
-from scripts.auditing.log import (
-    CannotRead,
-    LogRecord,
-    Records,
-    look_at_locks,
-    read_topic,
-    read_topics,
-    with_sections,
-    writers_of,
-)
+from scripts.auditing.log import look_at_locks, read_topics, with_sections, writers_of
+from scripts.auditing.topics import CannotRead, LogRecord, Records
 from state.domain.keys import partition_of
 
-
-class Message(NamedTuple):
-    """A record, or the end of its partition, as a consumer hands it out."""
-
-    at: int
-    place: int = 0
-    trouble: KafkaError | None = None
-
-    def error(self) -> KafkaError | None:
-        return self.trouble
-
-    def partition(self) -> int:
-        return self.place
-
-    def offset(self) -> int:
-        return self.at
-
-    def timestamp(self) -> tuple[int, int]:
-        return 2, 1_000 + self.at
-
-    def key(self) -> bytes:
-        return b"key"
-
-    def value(self) -> bytes:
-        return b"value"
-
-    def headers(self) -> list[tuple[str, bytes]]:
-        return [("h", b"x")]
-
-
-def end_at(offset: int, partition: int = 0) -> Message:
-    return Message(offset, partition, KafkaError(KafkaError._PARTITION_EOF))
-
-
-class Broker:
-    """A consumer over topics in memory; each call of `consume` hands out the next messages.
-
-    bounds: first offset and end by topic and partition; topics without any have one empty one.
-    """
-
-    def __init__(
-        self, *messages: Message, bounds: dict[str, list[tuple[int, int]]] | None = None
-    ) -> None:
-        self.messages = list(messages)
-        self.bounds = bounds or {}
-        self.assigned: list[tuple[int, int]] = []
-
-    def list_topics(self, name: str, timeout: float) -> Any:
-        assert timeout > 0
-        partitions = range(len(self.bounds.get(name, [(0, 0)])))
-        topic = type("Topic", (), {"error": None, "partitions": partitions})
-        return type("Metadata", (), {"topics": {name: topic}})
-
-    def get_watermark_offsets(self, place: TopicPartition, timeout: float) -> tuple[int, int]:
-        assert timeout > 0
-        return self.bounds.get(place.topic, [(0, 0)])[place.partition]
-
-    def assign(self, places: list[TopicPartition]) -> None:
-        self.assigned = [(place.partition, place.offset) for place in places]
-
-    def unassign(self) -> None:
-        self.assigned = []
-
-    def consume(self, number: int, timeout: float) -> list[Message]:
-        assert timeout > 0
-        handed, self.messages = self.messages[:number], self.messages[number:]
-        return handed
-
-
-def records_of(broker: Broker) -> dict[int, list[int]]:
-    found = read_topic(cast("Consumer", broker), SECTION_COMMANDS)
-    return {part: [record.offset for record in records] for part, records in found.items()}
-
-
 NAME = SECTION_COMMANDS.name
-
-
-def test_every_record_before_the_end_is_read_and_none_behind_it() -> None:
-    broker = Broker(Message(0), Message(1), Message(2), bounds={NAME: [(0, 2)]})
-    assert records_of(broker) == {0: [0, 1]}
-
-
-def test_a_marker_at_the_end_is_told_by_the_end_of_the_partition() -> None:
-    broker = Broker(Message(0), end_at(2), bounds={NAME: [(0, 2)]})
-    assert records_of(broker) == {0: [0]}
-
-
-def test_each_partition_is_read_to_an_end_of_its_own_and_an_empty_one_is_not_asked() -> None:
-    broker = Broker(
-        Message(4, 2),
-        Message(0),
-        end_at(5, 2),
-        Message(1),
-        bounds={NAME: [(0, 2), (3, 3), (4, 6)]},
-    )
-    assert records_of(broker) == {0: [0, 1], 1: [], 2: [4]}
-
-
-def test_a_record_is_kept_with_all_that_is_judged() -> None:
-    broker = Broker(Message(0), bounds={NAME: [(0, 1)]})
-    [record] = read_topic(cast("Consumer", broker), SECTION_COMMANDS)[0]
-    assert (record.timestamp, record.key, record.value) == (1_000, b"key", b"value")
-    assert record.headers == (("h", b"x"),)
-
-
-def test_an_error_of_the_broker_is_no_end() -> None:
-    trouble = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    broker = Broker(Message(0, 0, trouble), bounds={NAME: [(0, 1)]})
-    with pytest.raises(KafkaException):
-        records_of(broker)
-
-
-def test_a_transaction_that_stays_open_is_named_as_the_cause(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(reading, "SILENCE_S_MAX", 0.0)
-    with pytest.raises(CannotRead, match="hanging_transactions"):
-        records_of(Broker(bounds={NAME: [(0, 1)]}))
 
 
 @pytest.mark.parametrize("topic", [NAME, "payment-commands"])

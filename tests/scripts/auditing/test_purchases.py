@@ -6,9 +6,10 @@ from support.logs.audit_logs import identity
 from support.payments.shop import PRICE, SEATS, Shop, whole_sale
 from support.seats.section_commands import start_payment
 
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.purchases import Payment, Purchases, read_purchases, words_of
 from scripts.auditing.report import Notes, Report
+from scripts.auditing.topics import LogRecord
 
 
 def read(log: Log, *quarantined: int) -> tuple[Purchases, Report]:

@@ -6,10 +6,10 @@ import google_crc32c
 import pytest
 from support.logs.audit_logs import AVRO, START_MS, sealed, stored
 
-from scripts.auditing.log import LogRecord
 from scripts.auditing.report import Notes, Report
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.stored import Stored, check_envelope, is_sealed, opened
+from scripts.auditing.topics import LogRecord
 from state.stores.partition_state import SIGNED_KEYS
 
 

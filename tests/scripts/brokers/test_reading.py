@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from schemas.topics import DEAD_LETTER_QUEUE
-from scripts.auditing.log import CannotRead
+from scripts.auditing.topics import CannotRead
 from scripts.brokers import reading
 from scripts.brokers.reading import read_spans
 

@@ -15,7 +15,7 @@ from schemas.topics import (
     SECTION_COMMANDS,
     Topic,
 )
-from scripts.auditing.log import CannotRead, LogRecord
+from scripts.auditing.topics import CannotRead, LogRecord
 from scripts.brokers.addresses import Servers
 from scripts.history import commands, reading, rules
 from scripts.history.rules import STRATEGIES

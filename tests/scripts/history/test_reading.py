@@ -7,7 +7,8 @@ import pytest
 from support.logs.audit_logs import ID_BY_NAME, sound_log
 
 from schemas.topics import RESERVATION_OUTCOMES, SEATS_CHANGELOG, SECTION_COMMANDS, Topic
-from scripts.auditing.log import CannotRead, Log, LogRecord
+from scripts.auditing.log import Log
+from scripts.auditing.topics import CannotRead, LogRecord
 from scripts.brokers.addresses import Servers
 from scripts.history import reading
 from state.domain.keys import partition_of, section_key

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.logs.audit_logs import identity, row_plan
 
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.history import rendering
 from scripts.history.rules import Rules
 from scripts.history.section import Layout

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from support.logs.audit_logs import ID_BY_NAME, value_of
 
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.brokers.addresses import Servers
 from scripts.history import reading
 from scripts.history import rules as rules_module

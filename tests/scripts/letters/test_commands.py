@@ -10,7 +10,7 @@ import pytest
 from support.logs.letters_in_memory import InMemory
 
 from schemas.topics import DEAD_LETTER_QUEUE, SECTION_COMMANDS
-from scripts.auditing.log import CannotRead, LogRecord
+from scripts.auditing.topics import CannotRead, LogRecord
 from scripts.brokers.addresses import Servers
 from scripts.letters import commands
 from scripts.letters.letter import REDRIVEN_FROM, Letter, Mark, Origin, read_letter

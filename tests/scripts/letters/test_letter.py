@@ -13,7 +13,7 @@ from schemas.topics import (
     PURCHASE_CREATED,
     SECTION_COMMANDS,
 )
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.letters.letter import (
     PREFIX,
     REDRIVEN_FROM,

@@ -14,7 +14,7 @@ from support.logs.letters_in_memory import InMemory
 from support.logs.progress_lines import said_on_the_way
 
 from schemas.topics import DEAD_LETTER_QUEUE, SECTION_COMMANDS
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.letters import sending
 from scripts.letters.letter import REDRIVEN_FROM, Letter, Mark, Origin, read_letter
 from scripts.letters.plan import plan

@@ -19,7 +19,7 @@ from support.seats.section_commands import (
 )
 
 from schemas.topics import DEAD_LETTER_QUEUE, SECTION_COMMANDS, Topic
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.brokers.addresses import Servers
 from scripts.letters.letter import Letter, Origin, read_letter
 from scripts.letters.sending import Letters

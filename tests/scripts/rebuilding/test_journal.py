@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.auditing.families.dead_letters import is_of_operator
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.rebuilding.journal import (
     Entry,
     Step,

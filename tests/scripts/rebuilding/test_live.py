@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.logs.progress_lines import said_on_the_way
 
 from schemas.topics import SECTION_STATUS
-from scripts.auditing.log import CannotRead
+from scripts.auditing.topics import CannotRead
 from scripts.brokers.addresses import Servers
 from scripts.brokers.reading import Span
 from scripts.history.reading import Unread

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from schemas.topics import Topic
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.brokers.addresses import Servers
 from scripts.contracts.topics import Create
 from scripts.letters.letter import Sent

@@ -15,7 +15,7 @@ from support.logs.audit_logs import ID_BY_NAME, sound_log
 from support.logs.progress_lines import said_on_the_way
 
 from schemas.topics import SEATS_CHANGELOG, SECTION_COMMANDS, SECTION_STATUS, Topic
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, Rest
 from scripts.contracts.topics import Create, Existing

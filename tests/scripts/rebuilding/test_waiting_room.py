@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from schemas.topics import WAITING_TURNS
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.brokers.addresses import Servers
 from scripts.history.reading import Unread
 from scripts.program.main import run

@@ -17,8 +17,9 @@ from schemas.topics import (
     SECTION_COMMANDS,
     Topic,
 )
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.report import offset_of
+from scripts.auditing.topics import LogRecord
 from scripts.brokers.addresses import Servers
 from scripts.history import reading
 from scripts.program.main import run

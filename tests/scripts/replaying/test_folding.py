@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.topics import SEATS_CHANGELOG
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.replaying.folding import AT_ONCE, Scratch, batches, compare_states
 from scripts.replaying.matching import Findings
 from scripts.replaying.snapshots import Items

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.replaying.matching import Findings, Heard, Named
 
 JUNK = b"junk"

@@ -17,7 +17,7 @@ from support.tables.words import (
 )
 
 from schemas.topics import ALLOCATIONS_CHANGELOG, ISSUED_CHANGELOG, SLOTS_CHANGELOG, Topic
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.tables.reading import found_in
 from state.domain.issued.purchase import IssuedPurchase
 from state.domain.issued.slots import Slot

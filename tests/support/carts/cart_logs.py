@@ -25,7 +25,8 @@ from schemas.topics import (
     RESERVATION_OUTCOMES,
     SECTION_STATUS,
 )
-from scripts.auditing.log import Log, LogRecord, Records
+from scripts.auditing.log import Log
+from scripts.auditing.topics import LogRecord, Records
 from state.domain.carts.statuses import OnFailure
 from state.stores.envelope import order_of
 from state.stores.memory import MemoryStore

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from support.issuing.orders import CODECS
 
 from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED
-from scripts.auditing.log import Log, LogRecord, Records
+from scripts.auditing.log import Log
+from scripts.auditing.topics import LogRecord, Records
 from state.domain.issued.purchase import IssuedPurchase
 from state.domain.keys import ALLOCATED, ISSUED
 from state.records.issued.codecs import issued_purchase

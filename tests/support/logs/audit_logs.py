@@ -8,12 +8,13 @@ from typing import Any
 import google_crc32c
 
 from scripts.auditing.families.states import LAYOUT_FIELDS
-from scripts.auditing.log import Log, LogRecord, Records
+from scripts.auditing.log import Log
 from scripts.auditing.oracle.keys import partition_of
 from scripts.auditing.oracle.model import Oracle
 from scripts.auditing.oracle.seats import Section
 from scripts.auditing.schemas import Avro, Unreadable, WireFormat
 from scripts.auditing.stored import STATE_BY_TAG
+from scripts.auditing.topics import LogRecord, Records
 
 START_MS = 1_700_000_000_000
 AVRO = Avro()

@@ -15,8 +15,9 @@ from schemas.topics import (
     SECTION_COMMANDS,
     SECTION_STATUS,
 )
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.schemas import WireFormat
+from scripts.auditing.topics import LogRecord
 from serdes.registry.ids import counted_ids
 from state.records.seat_codecs import SeatCodecs
 from state.stores.envelope import order_of

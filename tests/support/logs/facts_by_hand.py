@@ -14,10 +14,11 @@ from support.logs.audit_logs import (
 )
 
 from scripts.auditing.facts import Expected, Facts, Told
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.oracle.model import Oracle
 from scripts.auditing.report import Notes, Report
 from scripts.auditing.stored import Stored
+from scripts.auditing.topics import LogRecord
 
 EVENT_ID, SECTION = 7, "A"
 KEY = b"7-A"

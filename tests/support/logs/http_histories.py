@@ -25,11 +25,12 @@ from scripts.auditing.checks import audit
 from scripts.auditing.facts import Traces
 from scripts.auditing.http import reservation_id, reservation_ids
 from scripts.auditing.http_history import Act, Exchange, History, Sighting
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.oracle.keys import partition_of
 from scripts.auditing.oracle.model import Oracle
 from scripts.auditing.oracle.seats import Counts, places_of
 from scripts.auditing.oracle.words import Outcome
+from scripts.auditing.topics import LogRecord
 
 EVENT_ID = 7
 PARTITIONS = 3

@@ -20,8 +20,9 @@ from schemas.topics import (
     SECTION_COMMANDS,
     SECTION_STATUS,
 )
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.schemas import WireFormat
+from scripts.auditing.topics import LogRecord
 from state.domain.keys import COMPENSATION
 from state.domain.purchases.values import Finding, Heard, Question
 from state.records.cart_codecs import CartCodecs

@@ -11,8 +11,9 @@ from support.payments.shop import ID_BY_NAME, WIRE, Shop, whole_sale
 
 from scripts.auditing.card_data.judging import fields_of, have_card
 from scripts.auditing.checks import audit
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.report import as_text
+from scripts.auditing.topics import LogRecord
 
 CARD = "4111 1111 1111 1111"
 FOUND = "I24 card number"

@@ -7,7 +7,7 @@ from support.logs.facts_by_hand import facts_by_hand, findings, judged
 
 from scripts.auditing.facts import Facts
 from scripts.auditing.families.dead_letters import check
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 
 ORIGINAL = LogRecord(4, 1, b"key", b"value")
 LETTER = LogRecord(0, 1, b"key", b"value", letter_headers(0, 4, b"NOT_A_RECORD"))

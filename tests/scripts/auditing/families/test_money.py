@@ -15,10 +15,11 @@ from support.seats.section_commands import confirm, start_payment
 from infra.gateway.books import Entry, Outcome
 from scripts.auditing.checks import audit
 from scripts.auditing.families.money import judge_claims
-from scripts.auditing.log import Log, Records
+from scripts.auditing.log import Log
 from scripts.auditing.purchases import STATE_BY_TAG
 from scripts.auditing.report import Report, as_text
 from scripts.auditing.stored import opened
+from scripts.auditing.topics import Records
 from state.domain.purchases.values import Finding
 
 Fields = dict[str, Any]

@@ -20,8 +20,8 @@ from support.logs.facts_by_hand import (
 
 from scripts.auditing.facts import Facts, Told
 from scripts.auditing.families.payments import check
-from scripts.auditing.log import LogRecord
 from scripts.auditing.schemas import WireFormat
+from scripts.auditing.topics import LogRecord
 from serdes.avro.schema_files import SCHEMA_ROOT, load, parsed
 
 NAME = "io.seatstream.payments.SaleDecided"

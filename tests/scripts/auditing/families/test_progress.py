@@ -5,7 +5,7 @@ from support.logs.facts_by_hand import KEY, facts_by_hand, findings, judged
 
 from scripts.auditing.facts import Facts
 from scripts.auditing.families.progress import check
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 
 HOLD = value_of("HoldBestAvailable", {"request": identity("r", "u", "A", 7), "seatCount": 1})
 TICK = value_of("Tick", {"timerMs": 1})

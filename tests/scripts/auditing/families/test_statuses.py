@@ -7,7 +7,7 @@ from support.logs.facts_by_hand import KEY, facts_by_hand, findings, judged, wit
 
 from scripts.auditing.facts import Facts
 from scripts.auditing.families.statuses import check
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 
 
 def facts_with(*versions: int) -> Facts:

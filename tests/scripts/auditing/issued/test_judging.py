@@ -13,8 +13,9 @@ from schemas.topics import PURCHASE_CONFIRMED, PURCHASE_CREATED, SEATS_ALLOCATED
 from scripts.auditing.checks import audit
 from scripts.auditing.issued.judging import is_unissued
 from scripts.auditing.issued.reading import Word
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.report import Report, as_text
+from scripts.auditing.topics import LogRecord
 from serdes.wire import HEADER_BYTES
 
 

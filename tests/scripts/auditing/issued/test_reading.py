@@ -7,8 +7,8 @@ from support.issuing.orders import CODECS
 from support.payments.shop import whole_sale
 
 from scripts.auditing.issued.reading import read_issued
-from scripts.auditing.log import LogRecord
 from scripts.auditing.report import Report
+from scripts.auditing.topics import LogRecord
 
 
 def test_the_newest_word_about_each_order_and_purchase_counts() -> None:

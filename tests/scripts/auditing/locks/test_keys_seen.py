@@ -8,7 +8,7 @@ from redis import Redis
 
 from infra.stack.redis_server import RedisServer
 from scripts.auditing.locks.keys_seen import KeysSeen
-from scripts.auditing.log import CannotRead
+from scripts.auditing.topics import CannotRead
 
 
 @pytest.mark.redis

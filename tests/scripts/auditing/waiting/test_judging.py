@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from support.logs.audit_logs import WIRE, value_of
 
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.report import Report, as_text
+from scripts.auditing.topics import LogRecord
 from scripts.auditing.waiting.judging import PER_S, ROOM_KEPT_S, TURNS_KEPT_S, judge_lines
 from scripts.auditing.waiting.reading import SeenRoom
 

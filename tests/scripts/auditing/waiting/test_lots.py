@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.topics import WAITING_TURNS
-from scripts.auditing.log import LogRecord
+from scripts.auditing.topics import LogRecord
 from scripts.auditing.waiting import lots as verifying
 from scripts.auditing.waiting.lots import NotShown, judge
 from scripts.brokers.addresses import Servers

@@ -10,8 +10,9 @@ from redis.exceptions import ConnectionError as NoConnection
 from support.logs.audit_logs import WIRE, value_of
 from support.redis.locking import redis_at
 
-from scripts.auditing.log import Log, LogRecord
+from scripts.auditing.log import Log
 from scripts.auditing.report import Report
+from scripts.auditing.topics import LogRecord
 from scripts.auditing.waiting.judging import judge_lines
 from scripts.auditing.waiting.reading import SeenRoom, read_rooms
 from state.domain.waiting.admission import RoomState
