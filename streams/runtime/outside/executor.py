@@ -214,7 +214,8 @@ class IntentExecutor:
             self._reached("intents_committed")
         if any(intent is None for _, intent in intents):
             self._reached("intents_settled")
-        box.changed(intents)
+        if box.changed(intents):
+            self._looking.show()
         if intents or (waited and box.has_caught_up):
             self._wake.set()
 

@@ -85,6 +85,18 @@ class Survey:
     open: dict[str, int] = field(default_factory=dict)
     oldest_ms: int = 0
 
+    def is_first(self, destination: str, opened_ms: int) -> bool:
+        """Count an intent that was opened since, where none was; say whether none was.
+
+        A count is as old as the survey, and may be too low: but never 0 while something is open,
+        for whoever waits until nothing is would go on.
+        """
+        if self.open.get(destination):
+            return False
+        self.open[destination] = 1
+        self.oldest_ms = self.oldest_ms or opened_ms
+        return True
+
 
 class UnreadableIntent(Exception):
     """An intent cannot be read from the store of a partition."""
@@ -165,18 +177,25 @@ class Outbox:
         # Entries that were opened since the survey under way began.
         self._meanwhile: list[tuple[str, Entry]] | None = None
 
-    def changed(self, intents: Sequence[tuple[str, Intent | None]]) -> None:
-        """Take in the intents that a committed batch opened or settled, as the store has them."""
+    def changed(self, intents: Sequence[tuple[str, Intent | None]]) -> bool:
+        """Take in the intents that a committed batch opened or settled, as the store has them.
+
+        Returns whether a destination has open intents now that had none when they were counted.
+        """
+        is_first = False
         for intent_id, intent in intents:
             if intent is None:
                 self._under_way.pop(intent_id, None)
                 self.untold.pop(intent_id, None)
                 continue
             entry = Entry(intent.due_ms, intent.id, intent.attempt, self.has_caught_up)
-            self._push(self.partition.route.called_as(intent.destination), entry)
+            destination = self.partition.route.called_as(intent.destination)
+            self._push(destination, entry)
+            is_first |= self.found.is_first(destination, intent.opened_ms)
         # Last: the batch that ends behind the log of the take-over may have begun before its end,
         # so the intents that it opened are not fresh.
         self.look_how_far()
+        return is_first
 
     def look_how_far(self) -> None:
         """Note whether everything is folded that the log held at take-over."""
@@ -206,6 +225,7 @@ class Outbox:
         meanwhile, self._meanwhile = self._meanwhile or (), None
         for destination, entry in meanwhile:
             self._window(destination).push(entry)
+            self.found.is_first(destination, entry.due_ms)
 
     def next_due_ms(self, destination: str) -> int | None:
         """Return when the first intent of a destination may be due; None without any."""

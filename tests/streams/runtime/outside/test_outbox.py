@@ -153,6 +153,26 @@ def test_what_is_opened_during_a_survey_is_not_forgotten() -> None:
     assert bench.taken() == ["one"]
 
 
+def test_none_is_never_counted_while_one_is_open() -> None:
+    bench = Bench()
+    bench.look()
+    assert bench.box.found.open == {}
+    bench.open("a", due_ms=7)
+    assert (bench.box.found.open, bench.box.found.oldest_ms) == ({"bank": 1}, 7)
+    bench.open("b", due_ms=9)
+    # More than none is as it was counted.
+    assert bench.box.found.open == {"bank": 1}
+    under_way = bench.box.begin_survey()
+    found = survey(bench.store.items(INTENT), 3, lambda: False, under_way)
+    bench.open("c", due_ms=5, destination="post")
+    bench.box.end_survey(found)
+    assert (bench.box.found.open, bench.box.found.oldest_ms) == ({"bank": 2, "post": 1}, 7)
+    for name in "abc":
+        bench.settle(name)
+    bench.look()
+    assert bench.box.found.open == {}
+
+
 def test_a_survey_counts_what_is_under_way_and_names_the_oldest() -> None:
     bench = Bench()
     bench.open("one", 7)
