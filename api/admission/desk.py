@@ -220,6 +220,16 @@ class WaitingDesk(Part):
             await self._say(event_id, users, places)
         return room, places
 
+    async def lots_of(self, event_id: int) -> tuple[Room, str | None]:
+        """Return a room and the seed of its lots, in hex, once that was told; raises Problem."""
+        room, _ = await self.look_all(event_id, ())
+        if room is None:
+            raise self._absent(event_id)
+        if not room.is_shown:
+            return room, None
+        with self._told(event_id):
+            return room, self.lots.learn(event_id, room).seed.hex()
+
     async def keep_waiting(self, users: Iterable[str]) -> None:
         """Have users who follow streams go on to wait for their one event; not certain."""
         keeping = (self._ask("PEXPIRE", waits_in(user), STALE_MS) for user in users)

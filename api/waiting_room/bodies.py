@@ -113,6 +113,15 @@ class RoomBody(BaseModel):
     drawn: bool = Field(description="The seed was told, and so is everybody's position.")
 
 
+class LotsBody(BaseModel):
+    """By what those are drawn who enter before the opening: all null in a room without lots."""
+
+    event_id: int
+    opens_ms: int | None = Field(description="Unix ms: who enters before stands by lot.")
+    commitment: str | None = Field(description="SHA-256 of the seed, in hex; told first.")
+    seed: str | None = Field(description="In hex; null until the room has opened.")
+
+
 def place_body(
     event_id: int, user_id: str, stand: Stand, passes: Passes | None, *, is_entering: bool = False
 ) -> dict[str, Any]:
@@ -167,4 +176,14 @@ def room_body(event_id: int, room: Room) -> dict[str, Any]:
         "opens_ms": room.opens_ms or None,
         "commitment": room.commitment or None,
         "drawn": room.is_shown,
+    }
+
+
+def lots_body(event_id: int, room: Room, seed: str | None) -> dict[str, Any]:
+    """Return the body of the lots of a room; seed: in hex."""
+    return {
+        "event_id": event_id,
+        "opens_ms": room.opens_ms or None,
+        "commitment": room.commitment or None,
+        "seed": seed,
     }

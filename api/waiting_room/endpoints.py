@@ -10,9 +10,11 @@ from api.admission.desk import no_room
 from api.guard import LOOKS, Buyer, anyone, limited, operator, pod_of
 from api.waiting_room.bodies import (
     Entering,
+    LotsBody,
     PlaceBody,
     RoomBody,
     RoomChange,
+    lots_body,
     place_body,
     room_body,
 )
@@ -93,6 +95,14 @@ async def show_waiting_room(request: Request, event_id: EventIdInPath) -> Respon
     if room is None:
         raise no_room()
     return json_answer(room_body(event_id, room))
+
+
+@router.get("/v1/events/{event_id}/waiting-room/lots", response_model=LotsBody, dependencies=LOOKS)
+async def show_lots(request: Request, event_id: EventIdInPath) -> Response:
+    """Show by what who entered before the opening is drawn: whoever has the seed reckons lots."""
+    desk = pod_of(request).waiting
+    room, seed = await desk.lots_of(event_id)
+    return json_answer(lots_body(event_id, room, seed))
 
 
 @router.get("/v1/waiting-room-keys", dependencies=[Depends(anyone)])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from itertools import count
 from typing import Any
 
@@ -12,9 +13,11 @@ from support.pods.api_client import OPERATOR, client_of
 from support.pods.api_pods import problem_of
 from support.redis.locking import redis_at
 from support.waiting.keys import passes, passes_of_today
+from support.waiting.turns_in_memory import IDS, TurnsInMemory
 
 from api.admission.desk import WaitingDesk
 from api.admission.passes import ENTRY, QUEUE
+from api.admission.turns import TurnLog
 from state.redis.keys import waiting_room
 
 EVENTS = count(8_000_000)
@@ -192,6 +195,44 @@ def test_an_operator_opens_pauses_and_sees_it_and_a_buyer_does_not(redis_url: st
         problem_of(await client.get(place_of(event)), 401, "UNAUTHENTICATED")
 
     run(redis_url, test)
+
+
+def test_d31_who_comes_before_the_opening_is_told_no_place_and_later_the_seed(
+    redis_url: str,
+) -> None:
+    async def go() -> None:
+        topic: Any = TurnsInMemory()
+        desk = WaitingDesk(redis_url, passes_of_today(), turns=TurnLog(topic, IDS))
+        async with client_of(waiting=desk) as client, redis_at(redis_url) as redis:
+            seconds, _ = await redis.time()
+            opens_ms = 1_000 * (int(seconds) + 3_600)
+            event, who = await opened(client, opens_ms=opens_ms), buyer()
+            told = await entered(client, event, who)
+            assert (told["state"], told["position"]) == ("PRE_QUEUE", None)
+            assert told["opens_ms"] == opens_ms
+            lots = f"{place_of(event)}/lots"
+            before = (await client.get(lots, headers=who)).json()
+            assert (before["commitment"], before["seed"]) == (told["commitment"], None)
+            path = f"{place_of(event)}/state"
+            late = await client.post(path, json={"opens_ms": opens_ms + 1}, headers=OPERATOR)
+            problem_of(late, 409, "NO_LOTS")
+            # It was drawn, and the seed is told.
+            await redis.hset(waiting_room(event)[0], "shown", "1")
+            after = (await client.get(lots, headers=who)).json()
+            assert sha256(bytes.fromhex(after["seed"])).hexdigest() == told["commitment"]
+            assert (await looked(client, event, who))["position"] == 1
+            without = (
+                await client.get(f"{place_of(await opened(client))}/lots", headers=who)
+            ).json()
+            assert {without[name] for name in ("opens_ms", "commitment", "seed")} == {None}
+            problem_of(
+                await client.get(f"{place_of(next(EVENTS))}/lots", headers=who),
+                404,
+                "NO_WAITING_ROOM",
+            )
+        await desk.close()
+
+    asyncio.run(go())
 
 
 @pytest.mark.parametrize("has_keys", [True, False])
