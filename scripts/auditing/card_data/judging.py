@@ -53,7 +53,7 @@ NAME_BY_TAG: Final = stored.STATE_BY_TAG | purchases.STATE_BY_TAG | carts.STATE_
 _MANY_DIGITS: Final = re.compile(rb"[0-9]{4}(?:[ -]?[0-9]){9}")
 _CUT_MAX: Final = 4
 # Digits of a digest stand beside other hexadecimal ones; a single letter may be a text's length.
-_RUN: Final = re.compile(r"(?<![0-9A-Fa-f][A-Fa-f])[0-9][0-9 -]+(?![0-9A-Fa-f])")
+_RUN: Final = re.compile(r"(?<![0-9A-Fa-f][A-Fa-f])(?<![0-9])[0-9][0-9 -]+(?![0-9A-Fa-f])")
 
 
 def judge_cards(log: Log, report: Report) -> None:

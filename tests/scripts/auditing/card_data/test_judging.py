@@ -158,6 +158,7 @@ def test_i24_ids_of_anybodys_choice_are_no_card_numbers() -> None:
         # Digests in hexadecimal digits.
         (b"cab31d4111111111111111f547a9", False),
         (b"4111111111111111f547a9c4", False),
+        (b'"cab31d0a1b2c3de94111111111111111"', False),
         (b"\xff\xfe" * 1_000, False),
         (b"", False),
     ],
