@@ -25,6 +25,7 @@ from api.pod import Pod
 from api.standing import check_admission
 from api.web.problems import Problem
 from api.web.room import Room
+from api.web.waits import CERTAIN_S, USER_WAITS_MAX
 from schemas.proto import booking_worker_pb2 as messages
 from state.domain.booking_queue.items import Item, item_id
 from state.domain.booking_queue.queue import NotTaken
@@ -89,6 +90,12 @@ class BookingService:
             pod.settings.streams_per_user,
             "The user has streams enough open.",
         )
+        self._unsure: Room[str] = Room(
+            pod.settings.in_flight_max,
+            "Too many ask for sections that nobody knows; ask again shortly.",
+            USER_WAITS_MAX,
+            "The user asks for sections enough that nobody knows.",
+        )
 
     def handlers(self) -> dict[str, Any]:
         """Return a handler for each method by its name."""
@@ -136,6 +143,8 @@ class BookingService:
         """
         view, where = self._pod.view, (request.event_id, request.section)
         count = request.seat_count or len(request.seats)
+        if not view.knows(*where):
+            await self._check_absent(*where, user_id)
         reason = view.can_refuse(*where, count, adjacent=not request.seats)
         if not view.knows(*where):
             reason = Reason.UNKNOWN_SECTION
@@ -145,6 +154,20 @@ class BookingService:
         if await self._pod.booking.queue.look(item) is None:
             raise Problem.of(
                 reason, "The log would refuse it now; nothing was put into the queue."
+            )
+
+    async def _check_absent(self, event_id: int, section: str, user_id: str) -> None:
+        """Return once all is read that was told of such a section when it was asked for.
+
+        Raises Problem (503) where the brokers do not tell in time: it may be open since just now.
+        """
+        view = self._pod.view
+        with self._unsure.of(user_id):
+            is_certain = await view.absent_since(event_id, (section,), view.now_ns(), CERTAIN_S)
+        if not is_certain and not view.knows(event_id, section):
+            raise Problem.of(
+                ApiReason.NOT_READY,
+                "The brokers do not tell yet whether there is such a section; ask again shortly.",
             )
 
     async def position(

@@ -195,14 +195,44 @@ def test_what_the_log_would_certainly_refuse_is_not_enqueued_and_a_repeat_is_ans
     run(redis_url, test)
 
 
+def told_view() -> Fed:
+    """Return a view that knows section A of the event, and that it is behind the brokers."""
+    fed = Fed()
+    fed.tell(counts(1, 20), event=EVENT)
+    fed.heartbeat()
+    fed.now_ms += 1
+    return fed
+
+
 def test_events_and_sections_that_nobody_knows_fill_no_queue(redis_url: str) -> None:
+    fed = told_view()
+    fed.answers = True
+
     async def test(one: Served) -> None:
         for changes in ({"event_id": EVENT + 1}, {"section": "INVENTED"}):
             call = one.stub.EnqueueBooking(wish(**changes), metadata=of("ann"))
             assert await refused(call) == ("NOT_FOUND", "UNKNOWN_SECTION")
         assert await one.queue.events() == ()
 
-    run(redis_url, test)
+    run(redis_url, test, given={"view": fed.view})
+
+
+def test_what_has_not_reached_this_pod_yet_is_not_called_unknown(redis_url: str) -> None:
+    fed = told_view()
+
+    async def test(one: Served) -> None:
+        asked = wish(section="JUST-OPENED")
+        # The brokers do not tell.
+        call = one.stub.EnqueueBooking(asked, metadata=of("ann"))
+        assert await refused(call) == ("UNAVAILABLE", "NOT_READY")
+        call = asyncio.ensure_future(one.stub.EnqueueBooking(asked, metadata=of("ann")))
+        asked_before = fed.asked
+        await until(lambda: fed.asked > asked_before)
+        fed.tell(counts(1, 20), "JUST-OPENED", EVENT)
+        fed.heartbeat()
+        assert (await call).is_new
+
+    run(redis_url, test, given={"view": fed.view})
 
 
 def test_where_the_event_demands_it_only_who_was_let_in_enters(redis_url: str) -> None:
