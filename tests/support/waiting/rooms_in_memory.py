@@ -9,7 +9,9 @@ from support.waiting.model import ModelOfRoom
 from api.admission.desk import WaitingDesk
 from state.domain.waiting.admission import NOWHERE, Place, Room, RoomState, Standing
 from state.domain.waiting.lots import NO_LOTS, Lots
-from state.redis.waiting.rooms import Entered, Entry, WaitingRooms
+from state.redis.waiting.rooms import OPENS_MAX_MS, Entered, Entry, Prepared, WaitingRooms
+
+NOW_MS = 1_900_000_000_000
 
 
 class RoomsInMemory(WaitingRooms):
@@ -66,6 +68,11 @@ class RoomsInMemory(WaitingRooms):
         if event_id not in self.models:
             return NOWHERE
         return Place(self.models[event_id].leave(user_id))
+
+    async def prepare_lots(self, event_id: int, opens_ms: int) -> tuple[Prepared, Room | None]:
+        """Refuse as a room that somebody has entered: nothing is written down here."""
+        is_time = NOW_MS < opens_ms <= NOW_MS + OPENS_MAX_MS
+        return Prepared.HAS_TURNS if is_time else Prepared.NO_TIME, self._room(event_id)
 
     def _place(self, event_id: int, user: str) -> Place:
         model = self.models[event_id]
