@@ -48,6 +48,7 @@ _PAYMENT_OF_GATEWAY: Final = re.compile(rb"[a-z0-9_-]{1,32}:[!-~]{1,128}")
 _ORDER: Final = re.compile(r"([A-Za-z0-9_-]{1,64})\.([1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,5})")
 _SECTION_KEY: Final = re.compile(rb"(0|[1-9][0-9]{0,18})-([A-Z0-9-]{1,32})")
 EVENT_ID_MAX: Final = 2**63 - 1
+EPOCH_MAX: Final = 2**31 - 1
 
 TICKET_CHARS: Final = 26
 """Five bits each: two requests of the same ticket are not expected in the life of the universe."""
@@ -144,9 +145,14 @@ class Order(NamedTuple):
 
 
 def split_order_id(order_id: str) -> Order | None:
-    """Return the parts of an order id, or None where it is none of ours."""
+    """Return the parts of an order id, or None where it is none of ours.
+
+    No record has room for a higher epoch than `EPOCH_MAX`, so an order that names one is none.
+    """
     match = _ORDER.fullmatch(order_id)
-    return None if match is None else Order(match[1], int(match[2]), int(match[3]))
+    if match is None or int(match[2]) > EPOCH_MAX:
+        return None
+    return Order(match[1], int(match[2]), int(match[3]))
 
 
 def may_store(store_key: bytes, partition: int, partitions: int) -> bool:

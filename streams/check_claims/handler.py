@@ -44,7 +44,6 @@ CORRELATION: Final = "payment-completed"
 """Correlation id of claims. A pod must not take a claim's outcome for that of its own command."""
 
 CLAIMED: Final = "PAYMENT_CLAIMED"
-_EPOCH_MAX: Final = 2**31 - 1
 
 
 class PaymentCompleted(NamedTuple):
@@ -123,7 +122,7 @@ def _checked(
     """Return the claim and its order, or why they contradict one another or the record."""
     order = split_order_id(said.order_id.decode())
     section_key = b"%d-%s" % (said.event_id, said.section)
-    if order is None or order.epoch > _EPOCH_MAX or _is_of_cart(order.reservation_id.encode()):
+    if order is None or _is_of_cart(order.reservation_id.encode()):
         return _Dead("BAD_ORDER", f"{said.order_id!r} is no order of ours")
     if wrong := misplaced(batch, record, section_key):
         return _Dead(wrong.reason, wrong.detail)

@@ -91,7 +91,9 @@ def test_b49_a_signed_event_that_cannot_be_read_is_refused(body: bytes) -> None:
     asking(test)
 
 
-@pytest.mark.parametrize("order", ["another-shop-1", "r-1.1", "r-1.0.3", "r-1.1.4"])
+@pytest.mark.parametrize(
+    "order", ["another-shop-1", "r-1.1", "r-1.0.3", "r-1.1.4", "r-1.2147483648.0"]
+)
 def test_a_signed_event_about_no_order_of_ours_is_taken_and_nothing_comes_of_it(
     order: str,
 ) -> None:

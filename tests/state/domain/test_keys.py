@@ -96,7 +96,11 @@ def test_an_order_id_is_read_as_it_was_made(reservation: str, epoch: int, partit
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a", "a.1", "a.0.3", "a.01.3", "a.1.03", "a.1.3.4", "a b.1.3", "a.1.-3", "a.1.3\n"],
+    [
+        *("", "a", "a.1", "a.0.3", "a.01.3", "a.1.03", "a.1.3.4", "a b.1.3", "a.1.-3", "a.1.3\n"),
+        # No record has room for such an epoch.
+        *("a.2147483648.3", "a.9999999999.3"),
+    ],
 )
 def test_b26_what_is_no_order_of_ours_is_none(text: str) -> None:
     assert split_order_id(text) is None
