@@ -108,10 +108,7 @@ class Asked:
 
     async def claim(self, ticket: str, wish: Mapping[str, Any]) -> Claim:
         """Take a key for a wish; raises Problem (422) where it stands for another."""
-        claim = await self.pod.desk.keys.claim(ticket, digest_of(wish))
-        if claim is Claim.OTHER:
-            raise reused()
-        return claim
+        return await _claimed(self.pod, ticket, wish)
 
     async def check_gateway(self, ticket: str, payment_id: str, gateway: str) -> None:
         """Raise Problem (503) where a payment that nobody has begun could not be made now.
@@ -141,7 +138,11 @@ class AskedRefund:
     correlation: Correlation
 
     async def tell(self, payment_id: str, partition: int, section: str, event_id: int) -> None:
-        """Have payments told, on the partition that has this one; raises Problem."""
+        """Have payments told, on the partition that has this one; raises Problem.
+
+        422 where the key stands for another wish, as far as Redis remembers.
+        """
+        await _claimed(self.pod, self.ticket, {"refund": payment_id})
         identity = self.pod.desk.encoders.identity(
             payment_id, self.who.user_id, section, event_id, self.ticket
         )
@@ -159,6 +160,14 @@ async def _by_refund(
 
 
 ByRefund = Annotated[AskedRefund, Depends(_by_refund)]
+
+
+async def _claimed(pod: Pod, ticket: str, wish: Mapping[str, Any]) -> Claim:
+    """Take a key for a wish; raises Problem (422) where it stands for another."""
+    claim = await pod.desk.keys.claim(ticket, digest_of(wish))
+    if claim is Claim.OTHER:
+        raise reused()
+    return claim
 
 
 def reused() -> Problem:

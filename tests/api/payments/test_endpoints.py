@@ -307,6 +307,31 @@ def test_money_is_asked_back_of_what_is_sold_by_its_owner_alone() -> None:
     asking(test, **PRICES)
 
 
+def test_b68_the_key_of_a_payment_or_of_another_refund_asks_no_money_back() -> None:
+    async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
+        first, second = [await held(client, key) for key in ("k1", "k2")]
+        for sold in (first, second):
+            await pay(client, sold, f"pay {sold}")
+            seats.append(0, confirm(sold, user="ann"))
+            store_purchase(pod, sold, PurchaseStatus.DONE)
+
+        async def ask(sold: str, key: str) -> httpx.Response:
+            path = f"/v1/reservations/{sold}:refund"
+            return await client.post(path, headers={**ANN, "Idempotency-Key": key})
+
+        problem(await ask(first, f"pay {first}"), 422, "IDEMPOTENCY_KEY_REUSED")
+        assert (await ask(first, "back")).status_code == 202
+        problem(await ask(second, "back"), 422, "IDEMPOTENCY_KEY_REUSED")
+        again = await pay(client, second, "back")
+        problem(again, 422, "IDEMPOTENCY_KEY_REUSED")
+        assert [key for _, key, _ in log_of(pod).told] == [first.encode()]
+        # Nothing depends on Redis.
+        seats.keys.is_down = True
+        assert (await ask(second, "back")).status_code == 202
+
+    asking(test, **PRICES)
+
+
 @pytest.mark.parametrize("amount", [0, 4_500])
 def test_what_was_sold_without_a_payment_has_no_money_to_go_back(amount: int) -> None:
     async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
