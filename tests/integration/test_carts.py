@@ -116,7 +116,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
             seats.stop()
 
 
-def test_i25_a_kill_at_any_step_leaves_no_cart_half_held(box: Box) -> None:
+def test_d15_i25_a_kill_at_any_step_leaves_no_cart_half_held(box: Box) -> None:
     # Who comes back under its name is not waited for.
     worker = box.seats.worker("killed", SEATSTREAM_STATIC_MEMBERSHIP="true")
     expected: dict[str, str] = {}

@@ -25,7 +25,7 @@ A, B, C = SECTIONS
 BOTH = wish((A, 2), (B, 3))
 
 
-def test_all_sections_are_held_by_one_request() -> None:
+def test_d15_all_sections_are_held_by_one_request() -> None:
     async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
         chosen = {"section": C, "seats": [{"row": 0, "seat": 1}]}
         answer = await create(client, {"items": [*BOTH["items"], chosen]})
@@ -404,7 +404,7 @@ def limited_pod(pod: Pod, **limits: int) -> None:
     catalogue.described[EVENT] = event(EVENT, limits=Limits(**limits))
 
 
-def test_a_buyer_has_no_more_of_an_event_than_its_limit() -> None:
+def test_b64_d14_a_buyer_has_no_more_of_an_event_than_its_limit() -> None:
     async def test(world: Carting, pod: Pod, client: httpx.AsyncClient) -> None:
         limited_pod(pod, max_seats=3)
         first = (await create(client, wish((A, 2)))).json()

@@ -164,9 +164,12 @@ def test_what_may_be_asked_for(body: dict[str, Any]) -> None:
         {"section": "A", "seats": [{"row": 0, "seat": 2**31}]},
         {"section": "A", "seats": [{"row": "0", "seat": 0}]},
         {"section": "A", "seats": [{"row": 0, "seat": 0, "section": "B"}]},
+        {"section": ["A", "B"], "quantity": 1},
+        {"sections": ["A", "B"], "quantity": 2, "split": True},
+        {"items": [{"section": "A", "quantity": 1}, {"section": "B", "quantity": 1}]},
     ],
 )
-def test_b34_b51_b54_b56_b57_b62_b63_what_no_request_can_mean_is_refused(body: Any) -> None:
+def test_b34_b51_b54_b55_b56_b57_b62_b63_what_no_request_can_mean_is_refused(body: Any) -> None:
     with pytest.raises(ValidationError):
         REQUESTS.validate_python(body)
 

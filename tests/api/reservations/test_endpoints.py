@@ -153,7 +153,7 @@ def test_a_key_is_demanded() -> None:
         None,
     ],
 )
-def test_b34_b51_b54_b56_b57_b62_b63_what_no_request_can_mean_is_refused(body: Any) -> None:
+def test_b34_b51_b54_b55_b56_b57_b62_b63_what_no_request_can_mean_is_refused(body: Any) -> None:
     async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
         answer = await client.post(PATH, json=body, headers={**ANN, "Idempotency-Key": "k"})
         # 413 for the longest of them.

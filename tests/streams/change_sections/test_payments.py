@@ -167,7 +167,7 @@ def test_while_it_is_paid_for_a_hold_is_neither_released_nor_extended_nor_paid_o
     assert partition.stored()[b"rr1"] == before
 
 
-def test_a_payment_that_came_in_sells_the_seats_and_payments_hear_of_it_each_time() -> None:
+def test_b48_a_payment_that_came_in_sells_the_seats_and_payments_hear_of_it_each_time() -> None:
     partition = paying()
     assert (
         decided(partition, confirm("r1"), confirm("r1"))
@@ -336,7 +336,9 @@ def test_a_sale_without_payments_tells_them_nothing() -> None:
         (refund_seats, Say.TAKE_SEATS_BACK),
     ],
 )
-def test_payments_are_answered_by_whoever_knows_of_no_payment(command: Any, asked: Say) -> None:
+def test_b46_b47_payments_are_answered_by_whoever_knows_of_no_payment(
+    command: Any, asked: Say
+) -> None:
     partition = priced()
     partition.send(hold("r1", 2), release("r1"), hold("r2", 1, user="bob"))
     reason = Reason.CANCELLED if asked is Say.RELEASE_SEATS else Reason.NOT_PAID

@@ -45,7 +45,7 @@ def first_part(cart: Cart) -> tuple[Status, Reason]:
     return Status(standing.status), Reason(standing.reason)
 
 
-def test_a_cart_above_the_limit_is_refused_as_a_whole_and_no_section_is_asked() -> None:
+def test_b64_d23_a_cart_above_the_limit_is_refused_as_a_whole_and_no_section_is_asked() -> None:
     world = Carting()
     world.send(open_cart(cart_id_of(0), best(A, 2), limits=THREE))
     world.told(SEATS)
@@ -94,7 +94,7 @@ def test_a_repeat_is_no_second_wish() -> None:
     assert listed(world) == (cart_id_of(0).encode(),)
 
 
-def test_open_holds_are_limited_by_their_number() -> None:
+def test_d23_open_holds_are_limited_by_their_number() -> None:
     world = Carting()
     two = Limits(max_open_holds=2)
     world.send(open_cart(cart_id_of(0), best(A, 1), best(B, 1), limits=two))

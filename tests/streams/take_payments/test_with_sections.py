@@ -382,7 +382,7 @@ def paying_late(*buyers: str) -> World:
     return world
 
 
-def test_f57_money_that_comes_after_the_release_gets_the_same_seats_or_goes_back() -> None:
+def test_d25_u1_f57_money_that_comes_after_the_release_gets_the_same_seats_or_goes_back() -> None:
     for is_taken in (False, True):
         world = paying("r1")
         world.driver.advance(PAYMENT_MS, step_ms=50_000)
