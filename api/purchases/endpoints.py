@@ -5,7 +5,7 @@ that the purchase's id names.
 """
 
 from importlib import import_module
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
@@ -27,6 +27,9 @@ router = APIRouter(tags=["purchases"])
 
 PurchaseIdInPath = Annotated[str, Path(pattern=r"^[a-z2-7]{26}-(0|[1-9][0-9]{0,5})$")]
 TicketIdInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,150}$")]
+
+SVG: Final = "image/svg+xml"
+PNG: Final = "image/png"
 
 _NO_PURCHASE: Final = "There is no such purchase of yours, or it is not issued yet."
 _NO_TICKET: Final = "There is no such ticket, or its order was refunded."
@@ -69,28 +72,42 @@ async def show_ticket(
 @router.get(
     _TICKET + "/qr",
     response_class=Response,
-    responses={200: {"content": {"image/svg+xml": {}}, "description": "The code, to be scanned."}},
+    responses={
+        200: {"content": {SVG: {}, PNG: {}}, "description": "The code, to be scanned."},
+    },
     dependencies=LOOKS,
 )
 async def draw_ticket(
-    request: Request, purchase_id: PurchaseIdInPath, ticket_id: TicketIdInPath, who: Buyer
+    request: Request,
+    purchase_id: PurchaseIdInPath,
+    ticket_id: TicketIdInPath,
+    who: Buyer,
+    wanted: Annotated[
+        Literal["svg", "png"] | None,
+        Query(alias="format", description="By default as `Accept` says, else `svg`."),
+    ] = None,
 ) -> Response:
-    """Draw the code of a ticket, as an SVG document."""
+    """Draw the code of a ticket, as an SVG document or a PNG picture."""
     found, ticket = await _ticket(request, purchase_id, ticket_id, who)
     keys = pod_of(request).ticket_keys
     if not keys.can_sign:
         raise Problem.of(ApiReason.NOT_FOUND, _NO_CODE)
     code = keys.code(claims_of(found, ticket))
-    headers = {"Cache-Control": "no-store"}
-    return Response(_drawn(code), media_type="image/svg+xml", headers=headers)
+    accepted = request.headers.get("accept", "")
+    is_png = wanted == "png" or (wanted is None and PNG in accepted and SVG not in accepted)
+    headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+    return Response(
+        _drawn(code, is_png=is_png), media_type=PNG if is_png else SVG, headers=headers
+    )
 
 
-def _drawn(code: str) -> bytes:
+def _drawn(code: str, *, is_png: bool) -> bytes:
     try:
         # What draws is an extra: who shows codes in another way needs no package for it.
-        drawn: bytes = import_module("api.purchases.drawn").qr_code(code)
+        drawing = import_module("api.purchases.drawn")
     except ModuleNotFoundError as error:
         raise Problem.of(ApiReason.NOT_FOUND, _NO_CODE) from error
+    drawn: bytes = drawing.qr_picture(code) if is_png else drawing.qr_code(code)
     return drawn
 
 

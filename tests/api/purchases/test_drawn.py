@@ -27,6 +27,14 @@ def test_a_drawing_is_one_svg_and_always_the_same() -> None:
     assert drawn.qr_code(CODE + "b") != svg
 
 
+def test_a_picture_has_the_modules_of_the_drawing() -> None:
+    picture = drawn.qr_picture(CODE)
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
+    size = f'width="{width}" height="{height}"'.encode()
+    assert size in drawn.qr_code(CODE)
+
+
 def test_a_ticket_is_drawn_for_its_buyer() -> None:
     async def test(issuing: Issuing, pod: Pod, client: httpx.AsyncClient) -> None:
         issuing.hears(*word("r1"))
@@ -37,6 +45,15 @@ def test_a_ticket_is_drawn_for_its_buyer() -> None:
             assert answer.status_code == 200, answer.text
             assert answer.headers["content-type"] == "image/svg+xml"
             assert answer.content == drawn.qr_code(ticket["code"])
+            for query, accept in (("?format=png", "*/*"), ("", "image/png, */*;q=0.1")):
+                where = f"{path}/{ticket['ticket_id']}/qr{query}"
+                picture = await client.get(where, headers={**ANN, "Accept": accept})
+                assert picture.headers["content-type"] == "image/png", picture.text
+                assert picture.headers["vary"] == "Accept"
+                assert picture.content == drawn.qr_picture(ticket["code"])
+            both = {**ANN, "Accept": "image/png, image/svg+xml"}
+            drawing = await client.get(f"{path}/{ticket['ticket_id']}/qr", headers=both)
+            assert drawing.content == answer.content
         problem(await client.get(f"{path}/r9.1.0.0.0/qr", headers=ANN), 404, "NOT_FOUND")
 
     asking(test, ticket_key=pem())
