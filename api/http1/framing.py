@@ -35,6 +35,9 @@ HEAD_BYTES_MAX: Final = 65_536
 HEADERS_MAX: Final = 100
 """Largest head, and most headers in it."""
 
+LENGTH_DIGITS_MAX: Final = 20
+"""Digits of the largest length that parsers read."""
+
 Pair = tuple[bytes, bytes]
 Ends = tuple[tuple[Any, ...] | None, tuple[Any, ...] | None]
 
@@ -147,6 +150,10 @@ def head_problem(method: bytes, target: bytes, headers: Sequence[Pair]) -> Probl
     is_path = target[:1] == b"/" or path_of(method, target.partition(b"?")[0])
     if not is_path or b"#" in target or not target.isascii():
         return malformed("Send the path of an address of this pod.")
+    lengths = [value for name, value in headers if name == b"content-length"]
+    if any(len(value) > LENGTH_DIGITS_MAX for value in lengths):
+        # Zeros may stand before it, and of many nobody makes a number.
+        return malformed("Send the length of the body as a number of some digits.")
     return None
 
 

@@ -225,6 +225,19 @@ def test_f5_behind_what_has_two_meanings_nothing_is_read(broken: bytes) -> None:
     asyncio.run(go())
 
 
+@pytest.mark.parametrize("length", [b"0" * 5_000, b"0" * 5_000 + b"5", b"0" * 20 + b"5"])
+def test_f5_a_length_of_more_digits_than_any_body_has_is_refused(length: bytes) -> None:
+    async def go() -> None:
+        asked: Asked = []
+        client = Client(told(asked))
+        head = GET.replace(b"\r\n\r\n", b"\r\nContent-Length: " + length + b"\r\n\r\n")
+        await client.send(head + b"hello", GET)
+        assert client.transport.statuses() == [400]
+        assert ([body for *_, body in asked], client.transport.has_ended) == ([b""], True)
+
+    asyncio.run(go())
+
+
 LAST = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
 
