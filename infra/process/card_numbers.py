@@ -1,6 +1,8 @@
 """Whether a text has the number of a payment card, which belongs into no record or log line."""
 
 import re
+import unicodedata
+from functools import lru_cache
 from typing import Final
 
 DIGITS_MIN: Final = 13
@@ -13,11 +15,32 @@ _BEGIN: Final = re.compile(r"(?<![0-9A-Fa-f])(?=(?:2[2-7]|[3-6][0-9])[0-9]{2}(?:
 _GROUPS: Final = re.compile(r"[0-9]+(?:[ -][0-9]+)*(?![0-9A-Fa-f])")
 
 
+class _Plain:
+    """Of each character the digit, blank or dash of ASCII that a person reads it as."""
+
+    @staticmethod
+    @lru_cache(maxsize=4_096)
+    def __getitem__(code: int) -> str | int:
+        char = chr(code)
+        digit = unicodedata.decimal(char, None)
+        if digit is not None:
+            return str(digit)
+        if unicodedata.category(char) == "Pd":
+            return "-"
+        return " " if char.isspace() else code
+
+
+_PLAIN: Final = _Plain()
+
+
 def has_card_number(text: str) -> bool:
     """Say whether a text has the 13 to 19 digits of a card: its beginning, and its check digit.
 
-    A time in ms begins with 1, and a date with 19 or 20, which no scheme's number does.
+    In whatever script they are written. A time in ms begins with 1, and a date with 19 or 20,
+    which no scheme's number does.
     """
+    if not text.isascii():
+        text = text.translate(_PLAIN)
     return any(
         _begins_with_one(text[begin.start() : begin.start() + _CHARS_MAX + 1])
         for begin in _BEGIN.finditer(text)

@@ -68,6 +68,20 @@ def test_i24_a_number_is_found_in_any_text_and_one_with_a_wrong_check_digit_is_n
     assert not has_card_number(wrong)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\uff14" + "\uff11" * 15,
+        "\u0664" + "\u0661" * 15,
+        "4111\u00a01111\u20131111\u20031111",
+    ],
+)
+def test_i24_digits_of_any_script_and_blanks_of_any_width_are_a_card_s(text: str) -> None:
+    assert has_card_number(f"(\u00e9 {text})")
+    assert not has_card_number(text[:-1])
+
+
 def test_i24_a_long_text_of_digits_is_looked_through_in_one_go() -> None:
+    assert not has_card_number("\u0664 " * 100_000)
     assert not has_card_number("4 " * 500_000)
     assert not has_card_number("4" * 1_000_000)
