@@ -110,6 +110,11 @@ class Asked:
         """Take a key for a wish; raises Problem (422) where it stands for another."""
         return await _claimed(self.pod, ticket, wish)
 
+    async def nothing_decided(self, ticket: str, claim: Claim) -> None:
+        """Let a key stand for nothing where its wish is refused before the log is asked."""
+        if claim is Claim.FIRST:
+            await self.pod.desk.keys.give_back(ticket)
+
     async def check_gateway(self, ticket: str, payment_id: str, gateway: str) -> None:
         """Raise Problem (503) where a payment that nobody has begun could not be made now.
 

@@ -56,7 +56,7 @@ async def pay_cart(
     ticket = by.ticket(key)
     if not cart.payment.step and body.amount:
         await by.check_gateway(ticket, cart_id, gateway)
-    await by.claim(ticket, {"pay": cart_id, **body.model_dump()})
+    claim = await by.claim(ticket, {"pay": cart_id, **body.model_dump()})
 
     def refusal(one: Cart) -> Reason | None:
         is_begun = one.payment.wish == ticket.encode()
@@ -65,7 +65,9 @@ async def pay_cart(
     def is_met(one: Cart) -> bool:
         return one.payment.wish == ticket.encode() or refusal(one) is not None
 
-    _refuse(cart_id, refusal(cart))
+    if (reason := refusal(cart)) is not None:
+        await by.nothing_decided(ticket, claim)
+        _refuse(cart_id, reason)
     value = pod.carts.encoders.pay_cart(
         cart_id,
         who.user_id,

@@ -44,9 +44,10 @@ async def start_payment(
     ticket = by.ticket(key)
     if held.status is Status.HELD and held.amount:
         await by.check_gateway(ticket, reservation_id, gateway)
-    await by.claim(ticket, {"pay": reservation_id, **body.model_dump()})
+    claim = await by.claim(ticket, {"pay": reservation_id, **body.model_dump()})
     reason = _refusal(held)
     if reason is not None:
+        await by.nothing_decided(ticket, claim)
         raise Problem.of(reason, _ADVICE[reason], decided=False, reservation_id=reservation_id)
     where = held.event_id, held.section
     identity = by.identity(reservation_id, where, ticket)

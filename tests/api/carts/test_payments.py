@@ -111,6 +111,8 @@ def test_another_sum_than_that_of_the_cart_begins_nothing() -> None:
     async def test(world: PaidCarts, pod: Pod, client: httpx.AsyncClient) -> None:
         cart = await held(client)
         problem(await pay(client, cart, amount=PRICE), 409, "WRONG_AMOUNT")
+        # The key stands for nothing yet.
+        problem(await pay(client, cart, amount=PRICE + 1), 409, "WRONG_AMOUNT")
         problem(await pay(client, cart, "p2", currency="USD"), 409, "WRONG_CURRENCY")
         problem(await pay(client, cart, "p3", gateway="nobody"), 400, "MALFORMED")
         problem(await pay(client, cart, "p4", BOB), 404, "NOT_FOUND")
