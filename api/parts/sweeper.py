@@ -100,7 +100,7 @@ class LockSweeper(Part):
             self.evicts = False
             if await lease.hold():
                 await self._sweep(lease, ask)
-        except (RedisError, OSError, TimeoutError, Evicts) as error:
+        except Exception as error:  # noqa: BLE001  (nothing that lies in Redis ends a sweeper)
             # One that does not answer has told nothing else.
             self.evicts |= isinstance(error, Evicts)
             if not self._is_troubled:

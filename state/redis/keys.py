@@ -22,8 +22,9 @@ Seat = tuple[int, int]
 """Row and seat, indexes from 0."""
 
 _LOCK: Final = PREFIX + "lock:"
+# No more digits than rows and seats have: a stranger's key may have any number of them.
 _LOCK_OF_SEAT: Final = re.compile(
-    r"seatstream:lock:\{([^{}]*)\}:(0|[1-9]\d*)-(0|[1-9]\d*)", re.ASCII
+    r"seatstream:lock:\{([^{}]*)\}:(0|[1-9]\d{0,9})-(0|[1-9]\d{0,9})", re.ASCII
 )
 _LEASE: Final = re.compile(r"[a-z][a-z-]{0,31}")
 

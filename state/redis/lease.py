@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from state.redis.keys import lease
-from state.redis.seat_lock import Granted, Locking
+from state.redis.seat_lock import Busy, Granted, SeatLock
 
 
 class Lease:
@@ -17,7 +17,7 @@ class Lease:
 
     def __init__(
         self,
-        locks: Locking,
+        locks: SeatLock,
         name: str,
         ttl_ms: int,
         *,
@@ -51,6 +51,10 @@ class Lease:
             if claim is not None:
                 return self.is_held
         claimed = await self._locks.acquire(self._keys, self._owner, self._ttl_ms)
+        if isinstance(claimed, Busy) and not 0 < claimed.wait_ms <= self._ttl_ms:
+            # That is no process of ours, and nobody would ever do the work.
+            await self._locks.mend(self._keys, self._ttl_ms)
+            claimed = await self._locks.acquire(self._keys, self._owner, self._ttl_ms)
         self._claim = claimed if isinstance(claimed, Granted) else None
         return self.is_held
 

@@ -40,6 +40,7 @@ _OWNER: Final = re.compile(rb"([A-Za-z0-9_-]{1,64}):([1-9][0-9]{0,9})")
 _ACQUIRE: Final = Script("acquire")
 _RELEASE: Final = Script("release")
 _EXTEND: Final = Script("extend")
+_MEND: Final = Script("mend")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,14 @@ class SeatLock:
     async def release_of(self, keys: LockKeys, owner: str) -> int:
         """Release all locks that this owner has of the keys, for a hold that the log has ended."""
         return await self._release(keys, owner, "")
+
+    async def mend(self, keys: LockKeys, longest_ms: int) -> int:
+        """Remove what lies under these keys and is no lock; return how much there was.
+
+        longest_ms: no lock of these keys lasts longer.
+        """
+        removed: int = await _MEND.run(self._ask, keys.locks, (longest_ms,))
+        return removed
 
     async def _extend(self, keys: LockKeys, owner: str, token: str, ttl_ms: int) -> int:
         values = (owner, token, ttl_ms, FENCES_MS)

@@ -31,7 +31,13 @@ if #conflicts > 0 then
   return { 0, wait, unpack(conflicts) }
 end
 
-local highest = tonumber(redis.call('HGET', KEYS[1], 'next') or '') or 0
+local counted = redis.pcall('HGET', KEYS[1], 'next')
+if type(counted) == 'table' then
+  -- No fence of ours: what somebody put in its place guards nothing.
+  redis.call('DEL', KEYS[1])
+  counted = false
+end
+local highest = tonumber(counted or '') or 0
 -- Who has them still is ahead of nobody but itself: others of the section may have counted on.
 local least = again and known or highest
 if fence == 0 then

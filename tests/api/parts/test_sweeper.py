@@ -85,6 +85,29 @@ def test_where_nobody_who_knows_can_be_asked_every_lock_stays(redis_url: str) ->
     asyncio.run(go())
 
 
+def test_b80_what_one_look_cannot_read_is_looked_at_again_in_the_next(redis_url: str) -> None:
+    async def go() -> None:
+        seats = Seats().open("......")
+        pod: Any = pod_over(seats)
+        seats.append(0, hold(ENDED, 1))
+        seats.append(0, release(ENDED))
+        feed_of(pod).forget()
+        owners_of(pod).failure = ValueError("a record of a later release")
+        sweeper = LockSweeper(redis_url, pod.outcomes, pod.owners, every_s=0.0)
+        async with redis_at(redis_url) as client:
+            await client.delete(*lease("sweep").locks)
+            [gone] = await lock(client, owner_of(ENDED, 1))
+            await sweeper.start()
+            await until(lambda: sweeper._is_troubled)
+            assert await client.exists(*gone.locks)
+            owners_of(pod).failure = None
+            await until(lambda: sweeper.swept)
+            await sweeper.close()
+            assert not await client.exists(*gone.locks)
+
+    asyncio.run(go())
+
+
 def test_one_pod_at_a_time_looks_through_them(redis_url: str) -> None:
     async def go() -> None:
         pod: Any = pod_over(Seats())

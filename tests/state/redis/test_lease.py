@@ -82,6 +82,43 @@ def test_a_lost_lock_is_taken_again_by_who_asks_first(redis_url: str) -> None:
     asyncio.run(go())
 
 
+async def _put_text(client: Any, key: str) -> None:
+    await client.set(key, "somebody's")
+
+
+async def _put_list_for_a_year(client: Any, key: str) -> None:
+    await client.rpush(key, "x")
+    await client.pexpire(key, 31_536_000_000)
+
+
+async def _put_endless(client: Any, key: str) -> None:
+    await client.hset(key, mapping={"o": "lease:1", "t": "x", "f": "1"})
+
+
+async def _put_for_a_year(client: Any, key: str) -> None:
+    await _put_endless(client, key)
+    await client.pexpire(key, 31_536_000_000)
+
+
+@pytest.mark.parametrize("put", [_put_text, _put_list_for_a_year, _put_endless, _put_for_a_year])
+def test_b80_what_is_no_lease_of_ours_keeps_nobody_from_it(redis_url: str, put: Any) -> None:
+    async def go() -> None:
+        name = next(NAMES)
+        async with redis_at(redis_url) as client:
+            locks = SeatLock(client.execute_command)
+            [key] = lease(name).locks
+            await put(client, key)
+            await client.set(lease(name).fence, "no hash")
+            first, second = Lease(locks, name, TTL_MS), Lease(locks, name, TTL_MS)
+            assert await first.hold()
+            assert first.fence
+            # One that is held goes on.
+            assert not await second.hold()
+            assert await first.hold()
+
+    asyncio.run(go())
+
+
 def test_a_redis_that_is_gone_leaves_it_until_its_time_is_over(redis_url: str) -> None:
     """F64."""
     now_s, is_gone = [0.0], [False]

@@ -69,13 +69,15 @@ def test_b80_what_is_no_lock_of_ours_goes_and_what_is_no_lock_at_all_stays(
             await client.hset(lock + "0-3", mapping=whole)
             await client.hset(f"{PREFIX}lock:no place", mapping=whole)
             await client.set(f"{PREFIX}lock:".encode() + b"\xff", "not even text")
+            # More digits than any reader converts.
+            await client.hset(lock + "9" * 5_000 + "-1", mapping=whole)
             await client.set(f"{PREFIX}fence:{tag}", "no hash")
             await client.set(f"{PREFIX}idem:x", "another's", ex=60)
             locks = SeatLock(client.execute_command)
             good = seat_locks(next(EVENT), "A", [(0, 0)])
             assert isinstance(await locks.acquire(good, owner_of("ann", 1), TTL_MS), Granted)
             found = await sweep(client.execute_command, lambda _, *hold: over(set(), *hold))
-            assert found == Swept(7, 0, 7)
+            assert found == Swept(8, 0, 8)
             assert await client.exists(*good.locks, good.fence, f"{PREFIX}idem:x") == 3
 
     asyncio.run(go())
