@@ -19,7 +19,7 @@ from api.web.requests import Receive
 from api.web.waits import Caller, Waiting
 from infra.process.log_lines import Correlation
 from infra.process.record_ids import record_headers
-from state.domain.keys import section_key, ticket_of
+from state.domain.keys import section_key, stem_of
 from state.domain.outcome import OutcomeKind
 from state.domain.reasons import ApiReason
 from state.redis.idempotency import Claim, digest_of
@@ -75,9 +75,9 @@ class Asked:
         """Wait as one of this buyer's requests that wait; raises Problem where they are many."""
         return await self.pod.waits.of(Caller(self.who.user_id, self.receive), waiting)
 
-    def ticket(self, key: str) -> str:
+    def stem(self, key: str) -> str:
         """Return what this buyer's idempotency key stands for."""
-        return ticket_of(self.who.user_id, key)
+        return stem_of(self.who.user_id, key)
 
     def identity(self, reservation_id: str, where: tuple[int, str], correlation: str) -> bytes:
         """Return the first fields of a command for a reservation; where: event and section."""
@@ -106,23 +106,23 @@ class Asked:
             record_headers(self.correlation),
         )
 
-    async def claim(self, ticket: str, wish: Mapping[str, Any]) -> Claim:
+    async def claim(self, stem: str, wish: Mapping[str, Any]) -> Claim:
         """Take a key for a wish; raises Problem (422) where it stands for another."""
-        return await _claimed(self.pod, ticket, wish)
+        return await _claimed(self.pod, stem, wish)
 
-    async def nothing_decided(self, ticket: str, claim: Claim) -> None:
+    async def nothing_decided(self, stem: str, claim: Claim) -> None:
         """Let a key stand for nothing where its wish is refused before the log is asked."""
         if claim is Claim.FIRST:
-            await self.pod.desk.keys.give_back(ticket)
+            await self.pod.desk.keys.give_back(stem)
 
-    async def check_gateway(self, ticket: str, payment_id: str, gateway: str) -> None:
+    async def check_gateway(self, stem: str, payment_id: str, gateway: str) -> None:
         """Raise Problem (503) where a payment that nobody has begun could not be made now.
 
-        Ask before the ticket is claimed. One that was used may stand for a payment that is in the
+        Ask before the stem is claimed. One that was used may stand for a payment that is in the
         log, undecided: it is taken again, and the log knows it for a repeat.
         """
         problem = await self.pod.payments.refusal(payment_id, gateway)
-        if problem is not None and await self.pod.desk.keys.is_unused(ticket):
+        if problem is not None and await self.pod.desk.keys.is_unused(stem):
             raise problem
 
 
@@ -135,11 +135,11 @@ ByBuyer = Annotated[Asked, Depends(_by_buyer)]
 
 @dataclass(frozen=True, slots=True)
 class AskedRefund:
-    """A buyer who wants all of the money of a payment back; ticket: of the idempotency key."""
+    """A buyer who wants all of the money of a payment back; stem: of the idempotency key."""
 
     who: Identity
     pod: Pod
-    ticket: str
+    stem: str
     correlation: Correlation
 
     async def tell(self, payment_id: str, partition: int, section: str, event_id: int) -> None:
@@ -147,9 +147,9 @@ class AskedRefund:
 
         422 where the key stands for another wish, as far as Redis remembers.
         """
-        await _claimed(self.pod, self.ticket, {"refund": payment_id})
+        await _claimed(self.pod, self.stem, {"refund": payment_id})
         identity = self.pod.desk.encoders.identity(
-            payment_id, self.who.user_id, section, event_id, self.ticket
+            payment_id, self.who.user_id, section, event_id, self.stem
         )
         value = self.pod.payments.encoders.refund_requested(identity)
         await self.pod.payments.tell(payment_id, partition, value, self.correlation)
@@ -160,16 +160,16 @@ async def _by_refund(
 ) -> AskedRefund:
     if wish is not None:
         wish.check_whole()
-    ticket = ticket_of(who.user_id, key)
-    return AskedRefund(who, pod_of(request), ticket, request.state.correlation)
+    stem = stem_of(who.user_id, key)
+    return AskedRefund(who, pod_of(request), stem, request.state.correlation)
 
 
 ByRefund = Annotated[AskedRefund, Depends(_by_refund)]
 
 
-async def _claimed(pod: Pod, ticket: str, wish: Mapping[str, Any]) -> Claim:
+async def _claimed(pod: Pod, stem: str, wish: Mapping[str, Any]) -> Claim:
     """Take a key for a wish; raises Problem (422) where it stands for another."""
-    claim = await pod.desk.keys.claim(ticket, digest_of(wish))
+    claim = await pod.desk.keys.claim(stem, digest_of(wish))
     if claim is Claim.OTHER:
         raise reused()
     return claim

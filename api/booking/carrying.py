@@ -15,7 +15,7 @@ from infra.process.record_ids import record_headers
 from state.domain.booking_queue.items import Item
 from state.domain.booking_queue.statuses import DeadReason, ItemStatus
 from state.domain.booking_queue.wishes import Carried, Wish
-from state.domain.keys import issued_id, section_key, ticket_of
+from state.domain.keys import issued_id, section_key, stem_of
 from state.domain.outcome import Outcome, OutcomeKind, after, reason_of
 from state.domain.reasons import ApiReason, Reason
 from state.domain.reservation import Status
@@ -108,7 +108,7 @@ def _hold(pod: Pod, item: Item, wish: Wish) -> Command:
 
 def _reservation_id(pod: Pod, item: Item, where: tuple[int, str]) -> str:
     partition = pod.desk.partition_of(section_key(*where))
-    return issued_id(ticket_of(item.user_id, item.key), partition)
+    return issued_id(stem_of(item.user_id, item.key), partition)
 
 
 def _identity(pod: Pod, item: Item, where: tuple[int, str]) -> bytes:

@@ -68,12 +68,12 @@ async def open_cart(by: ByBuyer, event_id: EventIdInPath, body: CartWish, key: K
     pod, who = by.pod, by.who
     limits = await limits_of(pod, event_id, body.sections)
     partition = pod.desk.partition_of(cart_key(event_id, who.user_id.encode()))
-    ticket = by.ticket(key)
-    cart_id = issued_id(ticket, partition)
-    claim = await by.claim(ticket, {"cart": event_id, **body.model_dump()})
+    stem = by.stem(key)
+    cart_id = issued_id(stem, partition)
+    claim = await by.claim(stem, {"cart": event_id, **body.model_dump()})
     locks: Sequence[Granted] = ()
     if claim is Claim.FIRST and body.policy is OnFailure.RELEASE:
-        locks = await _refuse_certain(pod, event_id, body, ticket, cart_id)
+        locks = await _refuse_certain(pod, event_id, body, stem, cart_id)
     value = pod.carts.encoders.open_cart(
         cart_id, who.user_id, by.correlation.id, event_id, body.policy, body.wanted(), limits
     )
@@ -131,7 +131,7 @@ async def release_cart(
     if cart is None and key is not None and event_id is not None:
         # Only who asked for it knows a key that leads to this id. Its wish lies before this one.
         partition = pod.desk.partition_of(cart_key(event_id, who.user_id.encode()))
-        if issued_id(by.ticket(key), partition) != cart_id:
+        if issued_id(by.stem(key), partition) != cart_id:
             own_cart(None, who)
     else:
         cart = own_cart(cart, who)
@@ -158,14 +158,14 @@ async def extend_cart(by: ByBuyer, cart_id: ReservationIdInPath, key: Key) -> Re
     pod, wait = by.pod, by.wait
     cart = own_cart(await cart_at_owner(pod, cart_id), by.who)
     # The cart knows a wish by its correlation id.
-    ticket = by.ticket(key)
-    await by.claim(ticket, {"extend": cart_id})
-    value = pod.carts.encoders.extend_cart(cart_id, by.who.user_id, ticket, cart.event_id)
+    stem = by.stem(key)
+    await by.claim(stem, {"extend": cart_id})
+    value = pod.carts.encoders.extend_cart(cart_id, by.who.user_id, stem, cart.event_id)
     await _tell(by, cart.event_id, value)
 
     def is_met(one: Cart) -> bool:
         is_answered = not any(part.is_extending for part in one.parts)
-        is_taken = one.extension == ticket.encode()
+        is_taken = one.extension == stem.encode()
         return one.status != CartStatus.HELD or (is_taken and is_answered)
 
     longer = await _settled(by, cart_id, is_met)
@@ -184,7 +184,7 @@ async def extend_cart(by: ByBuyer, cart_id: ReservationIdInPath, key: Key) -> Re
 
 
 async def _refuse_certain(
-    pod: Pod, event_id: int, body: CartWish, ticket: str, cart_id: str
+    pod: Pod, event_id: int, body: CartWish, stem: str, cart_id: str
 ) -> tuple[Granted, ...]:
     """Raise Problem where a section would certainly refuse its part of a new cart.
 
@@ -205,7 +205,7 @@ async def _refuse_certain(
         return await pre_locks.taken(pod, event_id, parts)
     except Problem:
         # Nothing was decided, so the key stands for nothing yet.
-        await pod.desk.keys.give_back(ticket)
+        await pod.desk.keys.give_back(stem)
         raise
 
 

@@ -53,25 +53,25 @@ async def pay_cart(
     cart = own_cart(await cart_at_owner(pod, cart_id), who)
     gateway, parameters = body.checked(pod.settings.gateways, pod.payments.gateways)
     # The cart recognizes a repeat by its correlation id, which is made of the key.
-    ticket = by.ticket(key)
+    stem = by.stem(key)
     if not cart.payment.step and body.amount:
-        await by.check_gateway(ticket, cart_id, gateway)
-    claim = await by.claim(ticket, {"pay": cart_id, **body.model_dump()})
+        await by.check_gateway(stem, cart_id, gateway)
+    claim = await by.claim(stem, {"pay": cart_id, **body.model_dump()})
 
     def refusal(one: Cart) -> Reason | None:
-        is_begun = one.payment.wish == ticket.encode()
+        is_begun = one.payment.wish == stem.encode()
         return None if is_begun else refusal_to_pay(one, body.amount, body.currency.encode())
 
     def is_met(one: Cart) -> bool:
-        return one.payment.wish == ticket.encode() or refusal(one) is not None
+        return one.payment.wish == stem.encode() or refusal(one) is not None
 
     if (reason := refusal(cart)) is not None:
-        await by.nothing_decided(ticket, claim)
+        await by.nothing_decided(stem, claim)
         _refuse(cart_id, reason)
     value = pod.carts.encoders.pay_cart(
         cart_id,
         who.user_id,
-        ticket,
+        stem,
         cart.event_id,
         (body.amount, body.currency),
         (gateway, body.method, parameters),

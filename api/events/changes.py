@@ -81,7 +81,7 @@ async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> 
         raise Problem.of(
             Reason.STATE_TOO_LARGE, "Divide the event: it has too many sections or categories."
         ) from error
-    await _claim(desk, by.ticket, event.opening_digest)
+    await _claim(desk, by.stem, event.opening_digest)
 
     sections = [section.section for section in plan.sections]
     is_limited = any(event.limits) or event.admission_required
@@ -94,7 +94,7 @@ async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> 
     answers = await ask_each(by, event.event_id, sections, "open", OutcomeKind.OPENED, value)
     check_refusals(answers)
     if not answers.done and answers.not_taken is not None:
-        await desk.keys.give_back(by.ticket)
+        await desk.keys.give_back(by.stem)
         raise answers.not_taken
     is_complete = not answers.pending
 
@@ -122,7 +122,7 @@ async def close_event(by: ByOperator, _: Catalogue, event_id: EventIdInPath) -> 
     """Close the sale of an event now: what is held may still be paid, nothing more is held."""
     desk = by.pod.desk
     await known_event(by.pod, by.caller, event_id)
-    await _claim(desk, by.ticket, f"close {event_id}")
+    await _claim(desk, by.stem, f"close {event_id}")
     writer = _writer(by.pod)
     event, answers = await _end_sale(by, writer, event_id, "end", now_ms())
     decided_ms = min((one.decided_at_ms for one in answers.done.values()), default=0)
@@ -160,7 +160,7 @@ async def demand_admission(
     """Demand that who asks for seats was let in from the waiting room, or demand it no more."""
     await known_event(by.pod, by.caller, event_id)
     _check_admission(by.pod, is_required=demand.required)
-    await _claim(by.pod.desk, by.ticket, f"admission {event_id} {demand.required}")
+    await _claim(by.pod.desk, by.stem, f"admission {event_id} {demand.required}")
 
     def demanded(stands: Event | None) -> Event | None:
         if stands is None:
@@ -275,8 +275,8 @@ def _moved(stands: Event, trigger: Trigger) -> Event:
     )
 
 
-async def _claim(desk: CommandDesk, ticket: str, digest: str) -> None:
-    if await desk.keys.claim(ticket, digest) is Claim.OTHER:
+async def _claim(desk: CommandDesk, stem: str, digest: str) -> None:
+    if await desk.keys.claim(stem, digest) is Claim.OTHER:
         raise Problem.of(
             ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new idempotency key for a new request."
         )

@@ -15,7 +15,7 @@ from api.web.problems import STATUS, Problem
 from api.web.waits import Caller, caller_of
 from infra.process.log_lines import Correlation
 from infra.process.record_ids import record_headers
-from state.domain.keys import section_key, ticket_of
+from state.domain.keys import section_key, stem_of
 from state.domain.outcome import Outcome, OutcomeKind, reason_of
 from state.domain.reasons import Reason
 
@@ -30,13 +30,13 @@ NAMED_MAX: Final = 100
 class Asked:
     """A request of an operator, checked.
 
-    ticket: of the idempotency key.
+    stem: of the idempotency key.
     """
 
     pod: Pod
     caller: Caller
     user_id: str
-    ticket: str
+    stem: str
     wait: Wait
     correlation: Correlation
 
@@ -53,7 +53,7 @@ async def asked(
         pod,
         caller_of(request, who.user_id),
         who.user_id,
-        ticket_of(who.user_id, key),
+        stem_of(who.user_id, key),
         wait,
         request.state.correlation,
     )
@@ -97,8 +97,8 @@ async def ask_each(
 
     async def ask(number: int, section: str) -> None:
         key = section_key(event_id, section)
-        # Ticket and section: the same request has the same ids, whoever repeats it and where.
-        command_id = f"{verb}-{by.ticket}-{section}"
+        # Stem and section: the same request has the same ids, whoever repeats it and where.
+        command_id = f"{verb}-{by.stem}-{section}"
         correlation = by.correlation.id
         identity = desk.encoders.identity(command_id, by.user_id, section, event_id, correlation)
         async with room:

@@ -41,18 +41,18 @@ async def start_payment(
     desk = pod.desk
     # The section recognizes a repeat by its correlation id, which is made of the key: so a repeat
     # is known even where Redis has forgotten the key.
-    ticket = by.ticket(key)
+    stem = by.stem(key)
     if held.status is Status.HELD and held.amount:
-        await by.check_gateway(ticket, reservation_id, gateway)
-    claim = await by.claim(ticket, {"pay": reservation_id, **body.model_dump()})
+        await by.check_gateway(stem, reservation_id, gateway)
+    claim = await by.claim(stem, {"pay": reservation_id, **body.model_dump()})
     reason = _refusal(held)
     if reason is not None:
-        await by.nothing_decided(ticket, claim)
+        await by.nothing_decided(stem, claim)
         raise Problem.of(reason, _ADVICE[reason], decided=False, reservation_id=reservation_id)
     where = held.event_id, held.section
-    identity = by.identity(reservation_id, where, ticket)
+    identity = by.identity(reservation_id, where, stem)
     value = desk.encoders.start_payment(identity, body.epoch, gateway, body.method, parameters)
-    command = by.command(reservation_id, where, value, _STARTS, ticket)
+    command = by.command(reservation_id, where, value, _STARTS, stem)
     # A caller that demands no wait gets a decision that is there already, and waits for none.
     outcome = await desk.decided(command, wait.seconds if wait.headers else 0, by.receive)
     if outcome is not None and outcome.is_refusal:

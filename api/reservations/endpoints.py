@@ -99,11 +99,11 @@ async def reserve(
     await _refuse_limited(pod, event_id, body.section)
     where = event_id, body.section
     partition = desk.partition_of(section_key(*where))
-    ticket = by.ticket(key)
-    reservation_id = issued_id(ticket, partition)
-    claim = await by.claim(ticket, {"hold": event_id, **body.model_dump()})
+    stem = by.stem(key)
+    reservation_id = issued_id(stem, partition)
+    claim = await by.claim(stem, {"hold": event_id, **body.model_dump()})
     if claim is not Claim.SAME:
-        _refuse_elsewhere(pod, ticket, partition)
+        _refuse_elsewhere(pod, stem, partition)
     locks: Sequence[Granted] = ()
     if claim is Claim.FIRST and pod.outcomes.get(reservation_id.encode()) is None:
         try:
@@ -111,7 +111,7 @@ async def reserve(
             locks = await pre_locks.taken(pod, event_id, [(body, reservation_id)])
         except Problem:
             # Nothing was decided, so the key stands for nothing yet.
-            await desk.keys.give_back(ticket)
+            await desk.keys.give_back(stem)
             raise
     identity = by.identity(reservation_id, where, by.correlation.id)
     if isinstance(body, BestAvailable):
@@ -185,7 +185,7 @@ async def release(
     if found is None and key is not None and event_id is not None and section is not None:
         # Only who asked for it knows a key that leads to this id.
         partition = pod.desk.partition_of(section_key(event_id, section))
-        if issued_id(by.ticket(key), partition) != reservation_id:
+        if issued_id(by.stem(key), partition) != reservation_id:
             raise unknown()
     else:
         found = own(found, by.who)
@@ -204,10 +204,10 @@ async def extend(
     found = own(await standing_of(by.pod, reservation_id), by.who)
     where = found.event_id, found.section
     # The log knows an extension by its correlation id.
-    ticket = by.ticket(key)
-    await by.claim(ticket, {"extend": reservation_id, "epoch": body.epoch})
-    value = by.pod.desk.encoders.extend(by.identity(reservation_id, where, ticket), body.epoch)
-    command = by.command(reservation_id, where, value, _EXTENSIONS, ticket)
+    stem = by.stem(key)
+    await by.claim(stem, {"extend": reservation_id, "epoch": body.epoch})
+    value = by.pod.desk.encoders.extend(by.identity(reservation_id, where, stem), body.epoch)
+    command = by.command(reservation_id, where, value, _EXTENSIONS, stem)
     return await _changed(by, command, where, found.seats)
 
 
@@ -225,14 +225,14 @@ async def _refuse_limited(pod: Pod, event_id: int, section: str) -> None:
         )
 
 
-def _refuse_elsewhere(pod: Pod, ticket: str, partition: int) -> None:
+def _refuse_elsewhere(pod: Pod, stem: str, partition: int) -> None:
     """Raise Problem (422) where a key has led to a reservation on another partition.
 
     The log compares what comes under one id; the same key on another partition is another id,
     which this pod may have seen even where Redis has not, or has forgotten.
     """
     for other in range(pod.commands.partitions):
-        elsewhere = issued_id(ticket, other).encode()
+        elsewhere = issued_id(stem, other).encode()
         if other != partition and pod.outcomes.get(elsewhere) is not None:
             raise reused()
 

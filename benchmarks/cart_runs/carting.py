@@ -24,7 +24,7 @@ from schemas.topics import CART_COMMANDS, CARTS_CHANGELOG
 from scripts.traffic.sending import CommandSender
 from state.domain.carts.statuses import CartStatus, OnFailure
 from state.domain.carts.values import Wanted
-from state.domain.keys import CART, cart_key, issued_id, partition_of, ticket_of
+from state.domain.keys import CART, cart_key, issued_id, partition_of, stem_of
 from state.records.carts import CartEncoders, cart_of
 from state.stores import envelope
 
@@ -55,7 +55,7 @@ def carts(
         user = f"buyer-{random.randrange(BUYERS)}"
         key = cart_key(EVENT_ID, user.encode())
         place = partition_of(key, CART_COMMANDS.partitions)
-        cart_id = issued_id(ticket_of(user, f"{seed}-{number}"), place)
+        cart_id = issued_id(stem_of(user, f"{seed}-{number}"), place)
         items: tuple[Wanted, ...] = tuple(
             (name.encode(), SEATS_EACH, (), False, ()) for name in random.sample(names, sections)
         )

@@ -21,7 +21,7 @@ from infra.stack.loopback import tell
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
 from scripts.traffic.sending import CommandEncoders
 from serdes.wire import header_of
-from state.domain.keys import issued_id, partition_of, section_key, ticket_of
+from state.domain.keys import issued_id, partition_of, section_key, stem_of
 
 HELD = "SeatsHeld"
 SOLD = "ReservationConfirmed"
@@ -46,9 +46,9 @@ def holds(arena: Arena, encoders: CommandEncoders, count: int, seed: str) -> Ite
         name = names[random.randrange(len(names))]
         key = section_key(EVENT_ID, name)
         # As pods give them out: only so does a pod find who has to know.
-        ticket = ticket_of(user_name(number), f"{seed}-{number}")
-        reservation_id = issued_id(ticket, partition_of(key, SECTION_COMMANDS.partitions))
-        identity = encoders.identity(reservation_id, user_name(number), name, EVENT_ID, ticket)
+        stem = stem_of(user_name(number), f"{seed}-{number}")
+        reservation_id = issued_id(stem, partition_of(key, SECTION_COMMANDS.partitions))
+        identity = encoders.identity(reservation_id, user_name(number), name, EVENT_ID, stem)
         yield Held(reservation_id, number, key, identity)
 
 

@@ -109,7 +109,7 @@ def reservation_id(one: Exchange, partitions: int) -> str:
     if one.act is not Act.RESERVE:
         return one.reservation_id
     section_key = f"{one.event_id}-{one.section}".encode()
-    return f"{one.ticket}-{partition_of(section_key, partitions)}"
+    return f"{one.stem}-{partition_of(section_key, partitions)}"
 
 
 def audit_http(history: History, traces: Traces, partitions: int) -> HttpReport:
@@ -315,7 +315,7 @@ class HttpAudit:
             if one.act is Act.PAY:
                 # It names no version, and repeats of a start are known by their key.
                 told = {"reason": reason, "version": fields.get("version"), "seat": None}
-            is_own = one.act is not Act.PAY or one.ticket == correlation_of(fields)
+            is_own = one.act is not Act.PAY or one.stem == correlation_of(fields)
             if name not in REFUSALS or not is_own or any(fields[key] != told[key] for key in told):
                 self.bad("I20", "no such refusal", one, f"{told}, the log has {name} {fields}")
         elif (

@@ -12,7 +12,7 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any
 
-TICKET_CHARS = 26
+STEM_CHARS = 26
 # The status of a request whose client was cut off, or had no more patience.
 NO_ANSWER = 0
 
@@ -96,10 +96,10 @@ class Exchange:
         return Kind.PENDING
 
     @property
-    def ticket(self) -> str:
+    def stem(self) -> str:
         """Return what stands for user and key in the log."""
         digest = sha256(f"{self.user}\0{self.key}".encode()).digest()
-        return b32encode(digest)[:TICKET_CHARS].decode().lower()
+        return b32encode(digest)[:STEM_CHARS].decode().lower()
 
     @property
     def latency_ms(self) -> float:

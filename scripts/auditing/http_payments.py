@@ -60,7 +60,7 @@ class PaymentAnswers:
         for one, answer in answers:
             subject = one.reservation_id
             if one.act is Act.PAY:
-                self.starts[one.ticket].append((one, answer))
+                self.starts[one.stem].append((one, answer))
             if one.act is Act.PAYMENT and one.kind(answer) is Kind.OK:
                 story, status = self.story(subject), answer["status"]
                 place = story.index(status) if status in story else -1
@@ -161,14 +161,14 @@ class PaymentAnswers:
 
         decided: the highest offset that was told of before a moment, by event and section.
         """
-        for ticket, tries in self.starts.items():
+        for stem, tries in self.starts.items():
             first, _ = tries[0]
             subject = first.reservation_id
             own = [
                 offset
                 for offset, fields in self.traces.commands.get(subject, ())
                 # Payments sell and give back in the buyer's name.
-                if fields["request"]["correlationId"] == ticket and "method" in fields
+                if fields["request"]["correlationId"] == stem and "method" in fields
             ]
             taken = [
                 one
@@ -180,10 +180,10 @@ class PaymentAnswers:
             known = decided.get((first.event_id, first.section))
             if own and known is not None and own[0] <= known.at(first.invoked_ns):
                 self.bad("I19", "reordered", first, f"offset {own[0]} after what was told")
-            self.check_repeats(subject, ticket, tries)
+            self.check_repeats(subject, stem, tries)
 
     def check_repeats(
-        self, subject: str, ticket: str, tries: Sequence[tuple[Exchange, Answer]]
+        self, subject: str, stem: str, tries: Sequence[tuple[Exchange, Answer]]
     ) -> None:
         """A repeat is told the same: one refusal, and none after the payment was started."""
         refused = [(one, answer) for one, answer in tries if answer.get("decided")]
@@ -191,7 +191,7 @@ class PaymentAnswers:
             offset_of(fields["outcomeId"])
             for name, fields in self.outcomes(subject)
             if name in {"PaymentStarted", "ReservationConfirmed"}
-            and fields["request"]["correlationId"] == ticket
+            and fields["request"]["correlationId"] == stem
         ]
         for one, answer in refused:
             reason, at = answer["reason"], offset_of(answer["outcome_id"])

@@ -1,6 +1,6 @@
 """Ids, keys and partitions: the only place where a key is built or split.
 
-A reservation id that a pod gives out is `{ticket}-{partition}`. The ticket is a digest of user and
+A reservation id that a pod gives out is `{stem}-{partition}`. The stem is a digest of user and
 idempotency key, so the same request has the same id in every pod, without a store that all of them
 would have to ask; nobody else can have it, and it tells nothing about the user. The partition says
 where the reservation lives without the section being named.
@@ -50,8 +50,8 @@ _SECTION_KEY: Final = re.compile(rb"(0|[1-9][0-9]{0,18})-([A-Z0-9-]{1,32})")
 EVENT_ID_MAX: Final = 2**63 - 1
 EPOCH_MAX: Final = 2**31 - 1
 
-TICKET_CHARS: Final = 26
-"""Five bits each: two requests of the same ticket are not expected in the life of the universe."""
+STEM_CHARS: Final = 26
+"""Five bits each: two requests of the same stem are not expected in the life of the universe."""
 
 # What a header may carry and a human may read; RFC 9110's visible characters and the space.
 IDEMPOTENCY_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
@@ -219,20 +219,20 @@ def partition_of(key: bytes, partitions: int) -> int:
 class IssuedId(NamedTuple):
     """The parts of a reservation id that a pod gave out."""
 
-    ticket: str
+    stem: str
     partition: int
 
 
-def ticket_of(user_id: str, idempotency_key: str) -> str:
-    """Return the ticket of a user's key: 26 characters of `[a-z2-7]`."""
+def stem_of(user_id: str, idempotency_key: str) -> str:
+    """Return the stem of the ids of a user's request: 26 characters of `[a-z2-7]`."""
     # A user id has no control characters, so the zero byte ends it beyond doubt.
     digest = sha256(user_id.encode() + b"\0" + idempotency_key.encode()).digest()
-    return b32encode(digest)[:TICKET_CHARS].decode().lower()
+    return b32encode(digest)[:STEM_CHARS].decode().lower()
 
 
-def issued_id(ticket: str, partition: int) -> str:
-    """Return the reservation id of a ticket whose section lives on this partition."""
-    return f"{ticket}-{partition}"
+def issued_id(stem: str, partition: int) -> str:
+    """Return the reservation id with this stem, of a section on this partition."""
+    return f"{stem}-{partition}"
 
 
 def split_issued_id(reservation_id: str) -> IssuedId | None:

@@ -22,7 +22,7 @@ LIFETIME_S: Final = 86_400
 
 
 class Claim(Enum):
-    """What is known of a ticket.
+    """What is known of a stem.
 
     FIRST:   nobody used it within a day, and now this body has it.
     SAME:    the same body came before.
@@ -42,7 +42,7 @@ def digest_of(body: Mapping[str, Any]) -> str:
 
 
 class IdempotencyKeys:
-    """Tickets at one Redis; connects to nothing before the first one.
+    """Stems at one Redis; connects to nothing before the first one.
 
     url:     empty for none; then every claim is UNKNOWN.
     unknown: claims that Redis did not answer.
@@ -60,12 +60,12 @@ class IdempotencyKeys:
         if self._line is not None:
             await self._line.close()
 
-    async def claim(self, ticket: str, digest: str) -> Claim:
-        """Take a ticket for a body, or say whose it is.
+    async def claim(self, stem: str, digest: str) -> Claim:
+        """Take a stem for a body, or say whose it is.
 
         Raises TooManyAsk where Redis answers, but not as fast as is asked.
         """
-        name = idempotency(ticket)
+        name = idempotency(stem)
         try:
             # In one step, so that of two pods exactly one is the first.
             former = await self._ask("SET", name, digest, "NX", "GET", "EX", LIFETIME_S)
@@ -76,18 +76,18 @@ class IdempotencyKeys:
             return Claim.FIRST
         return Claim.SAME if former == digest.encode() else Claim.OTHER
 
-    async def is_unused(self, ticket: str) -> bool:
-        """Say whether it is certain that nobody used a ticket within a day; raises as `claim`."""
+    async def is_unused(self, stem: str) -> bool:
+        """Say whether it is certain that nobody used a stem within a day; raises as `claim`."""
         try:
-            return bool(await self._ask("EXISTS", idempotency(ticket)) == 0)
+            return bool(await self._ask("EXISTS", idempotency(stem)) == 0)
         except (NoAnswer, ResponseError):
             return False
 
-    async def give_back(self, ticket: str) -> None:
-        """Forget a ticket whose request was refused before it was appended."""
-        # A ticket that stays is harmless: it stands for the same body.
+    async def give_back(self, stem: str) -> None:
+        """Forget a stem whose request was refused before it was appended."""
+        # A stem that stays is harmless: it stands for the same body.
         with suppress(NoAnswer, TooManyAsk, ResponseError):
-            await self._ask("DEL", idempotency(ticket))
+            await self._ask("DEL", idempotency(stem))
 
     async def _ask(self, *command: str | int) -> Any:
         if self._line is None:

@@ -66,12 +66,12 @@ def limit_of_network(kind: str, network: str) -> str:
     return f"{PREFIX}limit:{kind}:net:{_digest(network)}"
 
 
-def idempotency(ticket: str) -> str:
-    """Return where the digest of the body lies that came first under a ticket.
+def idempotency(stem: str) -> str:
+    """Return where the digest of the body lies that came first under a stem.
 
-    ticket: first part of a reservation id, made of letters and digits only.
+    stem: first part of a reservation id, made of letters and digits only.
     """
-    return f"{PREFIX}idem:{ticket}"
+    return f"{PREFIX}idem:{stem}"
 
 
 @dataclass(frozen=True, slots=True)

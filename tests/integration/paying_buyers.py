@@ -30,7 +30,7 @@ from state.domain.keys import (
     issued_id,
     partition_of,
     section_key,
-    ticket_of,
+    stem_of,
 )
 from state.domain.layout import Rules
 from state.plans.reading import parse_plan
@@ -109,7 +109,7 @@ class Buyers:
         draw, user, event_id = self._draw, f"u-{buyer}", self._event_id
         key = cart_key(event_id, user.encode())
         partition = partition_of(key, self._partitions)
-        cart_id = issued_id(ticket_of(user, "cart"), partition)
+        cart_id = issued_id(stem_of(user, "cart"), partition)
         wanted = [
             (number, draw.randint(1, 3))
             for number in draw.sample(range(SECTIONS), draw.randint(2, 3))

@@ -21,7 +21,7 @@ from integration.workers import read_committed
 from infra.stack import QUICK_RESTART, Stack, ephemeral_stack
 from infra.stack.processes import wait_until
 from schemas.topics import SECTION_COMMANDS
-from state.domain.keys import issued_id, partition_of, section_key, ticket_of
+from state.domain.keys import issued_id, partition_of, section_key, stem_of
 from state.views.availability.statuses import STALE_AFTER_MS
 from state.views.availability.view import AvailabilityView
 
@@ -107,7 +107,7 @@ class Asked:
         key = f"k{next(self._numbers)}"
         # Also where no broker answers: later than its own limit, a client gets an error instead.
         answer = self._pod.create(EVENT, key, SECTIONS[partition], wait_s=WAIT_S)
-        reservation_id = issued_id(ticket_of("ann", key), partition)
+        reservation_id = issued_id(stem_of("ann", key), partition)
         if answer.status_code == 202:
             self.pending.add(reservation_id)
         else:

@@ -26,7 +26,7 @@ from infra.stack.processes import wait_until
 from infra.stack.running import ephemeral_directory
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
 from scripts.traffic.sending import schema_ids
-from state.domain.keys import issued_id, partition_of, section_key, ticket_of
+from state.domain.keys import issued_id, partition_of, section_key, stem_of
 from state.records.commands import CommandEncoders
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
@@ -250,7 +250,7 @@ def test_f04_a_cancellation_that_comes_before_the_hold_stands(
     one: PodProcess, two: PodProcess
 ) -> None:
     partition = partition_of(section_key(EVENT, "OTHER"), PARTITIONS)
-    at = f"/v1/reservations/{issued_id(ticket_of('ann', 'early'), partition)}"
+    at = f"/v1/reservations/{issued_id(stem_of('ann', 'early'), partition)}"
     key = {"Idempotency-Key": "early"}
     cancelled = one.client.delete(f"{at}?event_id={EVENT}&section=OTHER", headers=key)
     assert cancelled.status_code == 200, cancelled.text

@@ -6,7 +6,7 @@ import re
 from typing import Final, NamedTuple
 
 from state.domain.booking_queue.statuses import ItemStatus
-from state.domain.keys import EVENT_ID_MAX, ticket_of
+from state.domain.keys import EVENT_ID_MAX, stem_of
 
 _ITEM_ID: Final = re.compile(r"([a-z2-7]{26})-(0|[1-9][0-9]{0,18})")
 
@@ -16,7 +16,7 @@ def item_id(user_id: str, idempotency_key: str, event_id: int) -> str:
 
     It tells its event, so that an item is found by its id alone; at most 46 characters.
     """
-    return f"{ticket_of(user_id, idempotency_key)}-{event_id}"
+    return f"{stem_of(user_id, idempotency_key)}-{event_id}"
 
 
 def event_of(item: str) -> int | None:

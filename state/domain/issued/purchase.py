@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from state.domain.keys import issued_id, split_issued_id, ticket_of
+from state.domain.keys import issued_id, split_issued_id, stem_of
 
 
 class IssuedOrder(NamedTuple):
@@ -106,7 +106,7 @@ class IssuedPurchase(NamedTuple):
 def purchase_id(user_id: bytes, event_id: int, partition: int) -> str:
     """Return the id of all that a buyer has bought of an event, on the partition of that key."""
     # No idempotency key has a control character: nobody gets this ticket for a reservation.
-    return issued_id(ticket_of(user_id.decode(), f"\x01purchase:{event_id}"), partition)
+    return issued_id(stem_of(user_id.decode(), f"\x01purchase:{event_id}"), partition)
 
 
 def is_purchase_of(own_id: bytes, partition: int) -> bool:

@@ -49,13 +49,13 @@ EVENTS_KEPT_MS: Final = 7 * 86_400_000
 _EVENTS_AT_ONCE: Final = 1_000
 _PAUSES: Final = [str(pause_ms(failed)) for failed in range(1, RETRIES_MAX + 1)]
 
-_ENQUEUE: Final = Script("queue", "queue_enqueue")
-_LOOK: Final = Script("queue", "queue_look")
-_CANCEL: Final = Script("queue", "queue_cancel")
-_TAKE: Final = Script("queue", "queue_take")
-_SETTLE: Final = Script("queue", "queue_settle")
-_CLEAN: Final = Script("queue", "queue_clean")
-_REQUEUE: Final = Script("queue", "queue_requeue")
+_ENQUEUE: Final = Script("lasting", "queue", "queue_enqueue")
+_LOOK: Final = Script("lasting", "queue", "queue_look")
+_CANCEL: Final = Script("lasting", "queue", "queue_cancel")
+_TAKE: Final = Script("lasting", "queue", "queue_take")
+_SETTLE: Final = Script("lasting", "queue", "queue_settle")
+_CLEAN: Final = Script("lasting", "queue", "queue_clean")
+_REQUEUE: Final = Script("lasting", "queue", "queue_requeue")
 _LIST: Final = Script("queue_list")
 
 _NEW, _MOVED_FIRST, _IS_TAKEN = 1, 2, 1

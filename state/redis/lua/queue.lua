@@ -1,4 +1,4 @@
--- What every script of the booking queue begins with.
+-- What every script of the booking queue begins with, after `lasting.lua`.
 --
 -- KEYS[1] line:     sorted set of the items that wait for their turn, by their numbers
 -- KEYS[2] later:    sorted set of those that wait for their next attempt, by the ms at which it is due
@@ -12,25 +12,6 @@
 -- An item is a hash: user, digest, request, status, number, at, ends, tries, round, token, last (the
 -- token that moved it last), outcome, reason. All lie on one node, since all have one hash tag.
 local LINE, LATER, TAKEN, TIMEOUTS, LEASES, DEAD, COUNTS, ITEM = unpack(KEYS, 1, 8)
-
-local KEPT_MS = 7 * 86400000
-
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-
--- Numbers of 14 digits and more, as they are written.
-local function text(number)
-  return string.format('%.0f', number)
-end
-
--- A key that was written ends a week after its last use at the latest.
-local function keep(...)
-  for _, key in ipairs({ ... }) do
-    if redis.call('PTTL', key) < KEPT_MS / 2 then
-      redis.call('PEXPIRE', key, KEPT_MS)
-    end
-  end
-end
 
 -- Which place an item has that waits; one that waits for its next attempt stands where it came from.
 local function place_of(id, number)

@@ -1,4 +1,4 @@
--- What every script of a waiting room begins with.
+-- What every script of a waiting room begins with, after `lasting.lua`.
 --
 -- KEYS[1] room:   hash of what the operator has set (state, cap, per_minute, message), of counters
 --                 (turn, joined, left, expired, done), of what promotions remember (limit, pace,
@@ -17,11 +17,7 @@
 local ROOM, LINE, SEEN, ACTIVE, TURNS, LAST, LOG, UNSAID = unpack(KEYS, 1, 8)
 local GIVEN, ADMITTED, ENDED = '1:', '2:', '3:'
 
-local KEPT_MS = 7 * 86400000
 local PACE_MS = 60000
-
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 -- The room's own clock is Unix time less all that did not count: it goes on from one look of who
 -- reaps to the next, by so much at most, and stands while no sign of life arrives. So nobody is given
@@ -35,20 +31,6 @@ local clocks = redis.call('HMGET', ROOM, 'beat', 'lag', 'heard', 'spare')
 local beat, lag = tonumber(clocks[1] or '') or now, tonumber(clocks[2] or '') or 0
 local heard, spare = tonumber(clocks[3] or ''), tonumber(clocks[4] or '') or 0
 local here = beat - lag + math.max(0, math.min(now - beat, BEAT_MS))
-
--- Numbers of 14 digits and more, as they are written.
-local function text(number)
-  return string.format('%.0f', number)
-end
-
--- A key that was written ends a week after its last use at the latest.
-local function keep(...)
-  for _, key in ipairs({ ... }) do
-    if redis.call('PTTL', key) < KEPT_MS / 2 then
-      redis.call('PEXPIRE', key, KEPT_MS)
-    end
-  end
-end
 
 -- Note a step that is to be written down before anybody is told of it.
 local function say(step, turn, user)

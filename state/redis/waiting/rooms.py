@@ -48,15 +48,15 @@ RESTORED_MAX: Final = 50
 
 _UNSAID_AT_ONCE: Final = 500
 
-_CONFIGURE: Final = Script("waiting", "waiting_configure")
-_ENTER: Final = Script("waiting", "waiting_enter")
-_LOOK: Final = Script("waiting", "waiting_look")
-_LEAVE: Final = Script("waiting", "waiting_leave")
-_PROMOTE: Final = Script("waiting", "waiting_promote")
-_LIFE: Final = Script("waiting", "waiting_life")
-_LOTS: Final = Script("waiting", "waiting_lots")
-_RESTORE: Final = Script("waiting", "waiting_restore")
-_REAP: Final = Script("waiting", "waiting_reap")
+_CONFIGURE: Final = Script("lasting", "waiting", "waiting_configure")
+_ENTER: Final = Script("lasting", "waiting", "waiting_enter")
+_LOOK: Final = Script("lasting", "waiting", "waiting_look")
+_LEAVE: Final = Script("lasting", "waiting", "waiting_leave")
+_PROMOTE: Final = Script("lasting", "waiting", "waiting_promote")
+_LIFE: Final = Script("lasting", "waiting", "waiting_life")
+_LOTS: Final = Script("lasting", "waiting", "waiting_lots")
+_RESTORE: Final = Script("lasting", "waiting", "waiting_restore")
+_REAP: Final = Script("lasting", "waiting", "waiting_reap")
 
 
 class RoomUnreadable(Exception):

@@ -41,14 +41,14 @@ class KeysInMemory(IdempotencyKeys):
         super().__init__("")
         self.digests: dict[str, str] = {}
 
-    async def claim(self, ticket: str, digest: str) -> Claim:
-        if ticket not in self.digests:
-            self.digests[ticket] = digest
+    async def claim(self, stem: str, digest: str) -> Claim:
+        if stem not in self.digests:
+            self.digests[stem] = digest
             return Claim.FIRST
-        return Claim.SAME if self.digests[ticket] == digest else Claim.OTHER
+        return Claim.SAME if self.digests[stem] == digest else Claim.OTHER
 
-    async def give_back(self, ticket: str) -> None:
-        self.digests.pop(ticket, None)
+    async def give_back(self, stem: str) -> None:
+        self.digests.pop(stem, None)
 
 
 class Stage:

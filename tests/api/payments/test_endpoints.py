@@ -20,7 +20,7 @@ from support.pods.reservations_asked import ANN, BOB, asking, owners_of, problem
 from support.seats.section_commands import EVENT, confirm, fail_payment, release, told
 
 from api.pod import Pod
-from state.domain.keys import ticket_of
+from state.domain.keys import stem_of
 from state.domain.purchases.statuses import PurchaseStatus
 from state.owners.questions import OwnerUnreachable
 
@@ -38,7 +38,7 @@ def test_a_payment_is_begun_by_one_record_and_answered_with_where_to_ask() -> No
         assert (asked.gateway, asked.method) == (b"mock", b"card")
         assert asked.parameters == b'{"token":"tok-1"}'
         # The log knows the start by its key, and Redis may forget it.
-        assert asked.correlationId == ticket_of("ann", "p1").encode()
+        assert asked.correlationId == stem_of("ann", "p1").encode()
         payment = await shown(client, reservation_id)
         assert (payment["status"], payment["reservation_status"]) == ("PENDING", "PAYING")
         assert (payment["amount"], payment["currency"]) == (9_000, "EUR")

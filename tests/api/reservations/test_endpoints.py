@@ -27,7 +27,7 @@ from support.records.status_records import Fed
 from support.seats.section_commands import ELSEWHERE, EVENT, A, confirm
 
 from api.pod import Pod
-from state.domain.keys import issued_id, ticket_of
+from state.domain.keys import issued_id, stem_of
 from state.domain.status import SectionStatus
 
 
@@ -42,7 +42,7 @@ def test_a_hold_is_answered_with_its_committed_outcome() -> None:
         assert body["deadline_ms"] > body["decided_at_ms"]
         token = f"{EVENT}-{A}:{body['version']}:{body['decided_at_ms']}"
         assert body["consistency_token"] == token
-        assert body["reservation_id"] == issued_id(ticket_of("ann", "k1"), 0)
+        assert body["reservation_id"] == issued_id(stem_of("ann", "k1"), 0)
         assert answer.headers["location"] == f"/v1/reservations/{body['reservation_id']}"
         shown = await client.get(answer.headers["location"], headers=ANN)
         assert shown.json() == body
@@ -159,7 +159,7 @@ def test_b34_b51_b54_b55_b56_b57_b62_b63_what_no_request_can_mean_is_refused(bod
         # 413 for the longest of them.
         assert answer.status_code in {400, 413}, answer.text
         assert not seats.sent
-        assert not seats.keys.digest_by_ticket
+        assert not seats.keys.digest_by_stem
 
     asking(test)
 
@@ -384,7 +384,7 @@ def test_seats_are_given_back_once_however_often_that_is_asked() -> None:
 
 def test_f04_b41_who_knows_the_key_cancels_what_is_not_decided_yet() -> None:
     async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
-        place = f"/v1/reservations/{issued_id(ticket_of('ann', 'k1'), 0)}"
+        place = f"/v1/reservations/{issued_id(stem_of('ann', 'k1'), 0)}"
         where = f"{place}?event_id={EVENT}&section={A}"
         key = {"Idempotency-Key": "k1"}
         problem(await client.delete(place, headers={**ANN, **key}), 404, "UNKNOWN_RESERVATION")
@@ -501,7 +501,7 @@ def test_no_waiter_and_no_room_is_lost_when_callers_go_away(seed: int, callers: 
     async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
         chance = random.Random(seed)
         seats.holds_back = True
-        place = f"/v1/reservations/{issued_id(ticket_of('ann', 'k0'), 0)}"
+        place = f"/v1/reservations/{issued_id(stem_of('ann', 'k0'), 0)}"
         tasks = []
         for number in range(callers):
             if chance.random() < 0.5:
@@ -530,7 +530,7 @@ def test_f3_a_quoted_key_is_the_key_between_its_quotes(quoted: str, plain: str) 
     async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
         first = await create(client, quoted)
         assert first.status_code == 201, first.text
-        assert first.json()["reservation_id"] == issued_id(ticket_of("ann", plain), 0)
+        assert first.json()["reservation_id"] == issued_id(stem_of("ann", plain), 0)
         again = await create(client, quoted)
         assert (again.status_code, again.content) == (201, first.content)
         if plain == plain.strip():

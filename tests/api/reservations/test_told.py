@@ -13,7 +13,7 @@ from support.pods.reservation_pods import Feed, Owners, Seats, pod_over
 from support.seats.section_commands import EVENT, A, confirm, extend, release, tick
 
 from api.pod import Pod
-from state.domain.keys import issued_id, ticket_of
+from state.domain.keys import issued_id, stem_of
 from state.domain.outcome import Place, place_of
 from state.owners.questions import OwnerNotReady, OwnerUnreachable
 
@@ -21,7 +21,7 @@ PATH = f"/v1/events/{EVENT}/reservations"
 ANN = bearer(sub="ann")
 AT_ONCE = {**ANN, "Prefer": "wait=0"}
 KEYS = ("k0", "k1", "k2")
-ID_BY_KEY = {key: issued_id(ticket_of("ann", key), 0) for key in KEYS}
+ID_BY_KEY = {key: issued_id(stem_of("ann", key), 0) for key in KEYS}
 
 pods = st.integers(0, 1)
 keys = st.sampled_from(KEYS)

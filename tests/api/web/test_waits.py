@@ -25,7 +25,7 @@ from api.availability.endpoints import lookups_of
 from api.availability.stream import streams_of
 from api.commands import desk as answers
 from api.web.waits import USER_WAITS_MAX, ClientGone, while_here
-from state.domain.keys import issued_id, ticket_of
+from state.domain.keys import issued_id, stem_of
 
 PATH = f"/v1/events/{EVENT}/availability"
 SECTIONS = 800
@@ -202,7 +202,7 @@ def test_f6_nobody_waits_for_the_outcome_of_a_client_that_went(
         assert (feed.waiting_now(), len(pod.desk.in_flight)) == (0, 0)
         # The command stays on its way.
         seats.decide()
-        assert feed.get(issued_id(ticket_of("bob", "k"), 0).encode()) is not None
+        assert feed.get(issued_id(stem_of("bob", "k"), 0).encode()) is not None
 
     run(scenario())
 

@@ -30,10 +30,10 @@ class Judged:
     traces: Traces
 
 
-def outcome(name: str, subject: str, offset: int, ticket: str, **fields: Any) -> tuple[Any, ...]:
+def outcome(name: str, subject: str, offset: int, stem: str, **fields: Any) -> tuple[Any, ...]:
     outcome_id = f"section-commands:0:{offset}:0"
     request = {"reservationId": subject, "userId": "ann", "eventId": 7, "section": "A"}
-    head = {"request": request | {"correlationId": ticket}, "outcomeId": outcome_id, "version": 1}
+    head = {"request": request | {"correlationId": stem}, "outcomeId": outcome_id, "version": 1}
     return outcome_id, (name, head | fields)
 
 
@@ -60,11 +60,11 @@ def refusal(at: int, offset: int, reason: str) -> Exchange:
 
 def sound() -> Judged:
     traces = Traces(frozenset({ID, REFUSED_ID}))
-    ticket, other = BASE.ticket, replace(BASE, key="k2").ticket
+    stem, other = BASE.stem, replace(BASE, key="k2").stem
     traces.outcomes[ID] = dict(
         (
             outcome("SeatsHeld", ID, 1, "", **PRICE),
-            outcome("PaymentStarted", ID, 2, ticket, **PRICE),
+            outcome("PaymentStarted", ID, 2, stem, **PRICE),
             outcome("ReservationConfirmed", ID, 3, "payments", **PRICE),
             outcome("ReservationRefunded", ID, 5, "payments", **PRICE),
         )
@@ -77,11 +77,11 @@ def sound() -> Judged:
             outcome("CommandRefused", REFUSED_ID, 9, other, **refused),
         )
     )
-    for subject, name, offsets in ((ID, ticket, (2, 4)), (REFUSED_ID, other, (8, 9))):
+    for subject, name, offsets in ((ID, stem, (2, 4)), (REFUSED_ID, other, (8, 9))):
         traces.commands[subject] = [
             (at, {"request": {"correlationId": name}, "method": "card"}) for at in offsets
         ]
-    traces.commands[ID].append((5, {"request": {"correlationId": ticket}, "epoch": 1}))
+    traces.commands[ID].append((5, {"request": {"correlationId": stem}, "epoch": 1}))
     story = [
         *map(payment_told, ("PENDING", "CAPTURED")),
         *(payment_told(status, "B1") for status in ("DONE", "REFUND_DUE", "REFUNDED")),

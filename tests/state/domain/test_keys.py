@@ -21,7 +21,7 @@ from state.domain.keys import (
     split_order_id,
     split_part_id,
     split_section_key,
-    ticket_of,
+    stem_of,
 )
 
 KEYS = st.from_regex(IDEMPOTENCY_KEY, fullmatch=True)
@@ -110,7 +110,7 @@ def test_b26_what_is_no_order_of_ours_is_none(text: str) -> None:
 def test_a_part_is_read_as_it_was_made_and_is_no_reservation_of_a_pods(
     key: str, partition: int, number: int
 ) -> None:
-    cart_id = issued_id(ticket_of("ann", key), partition)
+    cart_id = issued_id(stem_of("ann", key), partition)
     part = part_id(cart_id.encode(), number)
     assert is_cart_id(cart_id.encode())
     assert split_part_id(part) == (cart_id.encode(), number)
@@ -143,21 +143,21 @@ def test_what_a_buyer_has_bought_of_an_event_has_one_key() -> None:
 def test_an_id_given_out_is_one_that_commands_may_carry_and_tells_its_parts(
     user: str, key: str, partition: int
 ) -> None:
-    ticket = ticket_of(user, key)
-    reservation_id = issued_id(ticket, partition)
+    stem = stem_of(user, key)
+    reservation_id = issued_id(stem, partition)
     assert RESERVATION_ID.fullmatch(reservation_id.encode())
-    assert split_issued_id(reservation_id) == (ticket, partition)
+    assert split_issued_id(reservation_id) == (stem, partition)
 
 
 @given(st.tuples(USERS, KEYS), st.tuples(USERS, KEYS))
 def test_tickets_are_the_same_for_the_same_user_and_key_only(
     one: tuple[str, str], other: tuple[str, str]
 ) -> None:
-    assert (ticket_of(*one) == ticket_of(*other)) == (one == other)
+    assert (stem_of(*one) == stem_of(*other)) == (one == other)
 
 
 def test_no_user_can_shift_characters_between_name_and_key() -> None:
-    assert ticket_of("ann", "bc") != ticket_of("an", "nbc")
+    assert stem_of("ann", "bc") != stem_of("an", "nbc")
 
 
 @given(st.one_of(st.text(max_size=40), st.from_regex(r"[a-z2-7]{26}-[0-9]{1,8}")))
@@ -167,7 +167,7 @@ def test_whatever_is_split_is_put_together_as_it_was(text: str) -> None:
 
 
 def test_an_id_that_only_looks_alike_is_none_of_ours() -> None:
-    ticket = ticket_of("ann", "k")
-    for text in (ticket, f"{ticket}-", f"{ticket}-01", f"{ticket}--1", f"{ticket.upper()}-1"):
+    stem = stem_of("ann", "k")
+    for text in (stem, f"{stem}-", f"{stem}-01", f"{stem}--1", f"{stem.upper()}-1"):
         assert split_issued_id(text) is None
         assert split_issued_id(text + "\n") is None

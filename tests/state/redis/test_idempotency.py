@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from state.domain.keys import ticket_of
+from state.domain.keys import stem_of
 from state.redis.idempotency import LIFETIME_S, Claim, IdempotencyKeys, digest_of
 from state.redis.keys import idempotency
 
@@ -40,19 +40,19 @@ def repr_of(value: object) -> str:
 def test_of_many_who_come_at_once_one_is_the_first(redis_url: str) -> None:
     async def go() -> None:
         pods = [IdempotencyKeys(redis_url) for _ in range(3)]
-        ticket = ticket_of(secrets.token_hex(4), "key")
-        assert await pods[0].is_unused(ticket)
+        stem = stem_of(secrets.token_hex(4), "key")
+        assert await pods[0].is_unused(stem)
         claims = await asyncio.gather(
-            *(pod.claim(ticket, "same") for pod in pods for _ in range(10))
+            *(pod.claim(stem, "same") for pod in pods for _ in range(10))
         )
         assert sorted(claims, key=str).count(Claim.FIRST) == 1
         assert claims.count(Claim.SAME) == 29
-        assert await pods[0].claim(ticket, "other") is Claim.OTHER
-        assert not await pods[2].is_unused(ticket)
+        assert await pods[0].claim(stem, "other") is Claim.OTHER
+        assert not await pods[2].is_unused(stem)
         redis = Redis.from_url(redis_url)
-        assert LIFETIME_S - 60 < await redis.ttl(idempotency(ticket)) <= LIFETIME_S
-        await pods[1].give_back(ticket)
-        assert await pods[2].claim(ticket, "other") is Claim.FIRST
+        assert LIFETIME_S - 60 < await redis.ttl(idempotency(stem)) <= LIFETIME_S
+        await pods[1].give_back(stem)
+        assert await pods[2].claim(stem, "other") is Claim.FIRST
         await redis.aclose()
         for pod in pods:
             await pod.close()
@@ -66,10 +66,10 @@ def test_f64_without_redis_nothing_is_known_and_nothing_is_waited_for(url: str) 
         keys = IdempotencyKeys(url)
         async with asyncio.timeout(10):
             for _ in range(200):
-                assert await keys.claim("ticket", "digest") is Claim.UNKNOWN
+                assert await keys.claim("stem", "digest") is Claim.UNKNOWN
         assert keys.unknown == 200
-        assert not await keys.is_unused("ticket")
-        await keys.give_back("ticket")
+        assert not await keys.is_unused("stem")
+        await keys.give_back("stem")
         await keys.close()
 
     asyncio.run(go())

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.domain.keys import ticket_of
+from state.domain.keys import stem_of
 from state.redis.keys import PREFIX, idempotency, limit_of_network, limit_of_user
 
 LIMITS = (limit_of_user, limit_of_network)
@@ -39,8 +39,8 @@ def test_each_user_and_each_network_has_a_limit_of_each_kind_to_itself(
 
 
 def test_a_ticket_stands_in_its_key_as_it_is() -> None:
-    ticket = ticket_of("ann", "my-key")
-    assert idempotency(ticket) == f"seatstream:idem:{ticket}"
+    stem = stem_of("ann", "my-key")
+    assert idempotency(stem) == f"seatstream:idem:{stem}"
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,10 @@ def test_s11_of_many_at_once_every_one_is_counted_and_every_key_claimed(
     async def go() -> None:
         limits, keys = RateLimits(redis_url), IdempotencyKeys(redis_url)
         both = [(fresh(), Limit(at_once - 7, 60_000)), (fresh(), MANY)]
-        ticket = secrets.token_hex(8)
+        stem = secrets.token_hex(8)
         answers, claims = await asyncio.gather(
             asyncio.gather(*(limits.ask(both) for _ in range(at_once))),
-            asyncio.gather(*(keys.claim(f"{ticket}{n}", "one") for n in range(at_once))),
+            asyncio.gather(*(keys.claim(f"{stem}{n}", "one") for n in range(at_once))),
         )
         assert sum(answer is not None for answer in answers) == 7
         assert set(claims) == {Claim.FIRST}
@@ -341,8 +341,8 @@ def test_tls_and_a_user_of_the_access_list_are_as_good_as_neither(
             one = [("seatstream:limit:x", Limit(1, 60_000))]
             assert await limits.ask(one) is None
             assert await limits.ask(one) is not None
-            assert await keys.claim("ticket", "one") is Claim.FIRST
-            assert await keys.claim("ticket", "other") is Claim.OTHER
+            assert await keys.claim("stem", "one") is Claim.FIRST
+            assert await keys.claim("stem", "other") is Claim.OTHER
             assert (limits.statistics().skipped, keys.unknown) == (0, 0)
             await limits.close()
             await keys.close()

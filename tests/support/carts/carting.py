@@ -38,8 +38,8 @@ def flow() -> tuple[Route, Route]:
 def cart_id_of(number: int = 0, user: str = "ann", partitions: int = PARTITIONS) -> str:
     """Return the id of a cart of a buyer's, as a pod would; number: from 0 to 63."""
     key = cart_key(EVENT, user.encode())
-    ticket = "a" * 24 + "abcdefgh"[number // 8] + "abcdefgh"[number % 8]
-    return f"{ticket}-{partition_of(key, partitions)}"
+    stem = "a" * 24 + "abcdefgh"[number // 8] + "abcdefgh"[number % 8]
+    return f"{stem}-{partition_of(key, partitions)}"
 
 
 def best(section: str, count: int) -> Wanted:

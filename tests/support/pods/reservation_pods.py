@@ -45,22 +45,22 @@ class KeysInMemory(IdempotencyKeys):
 
     def __init__(self) -> None:
         super().__init__("")
-        self.digest_by_ticket: dict[str, str] = {}
+        self.digest_by_stem: dict[str, str] = {}
         self.is_down = False
 
-    async def claim(self, ticket: str, digest: str) -> Claim:
+    async def claim(self, stem: str, digest: str) -> Claim:
         if self.is_down:
             return Claim.UNKNOWN
-        former = self.digest_by_ticket.setdefault(ticket, digest)
+        former = self.digest_by_stem.setdefault(stem, digest)
         if former is digest:
             return Claim.FIRST
         return Claim.SAME if former == digest else Claim.OTHER
 
-    async def is_unused(self, ticket: str) -> bool:
-        return not self.is_down and ticket not in self.digest_by_ticket
+    async def is_unused(self, stem: str) -> bool:
+        return not self.is_down and stem not in self.digest_by_stem
 
-    async def give_back(self, ticket: str) -> None:
-        self.digest_by_ticket.pop(ticket, None)
+    async def give_back(self, stem: str) -> None:
+        self.digest_by_stem.pop(stem, None)
 
 
 class Feed(OutcomeFeed):
