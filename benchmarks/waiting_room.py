@@ -124,6 +124,8 @@ async def fresh_room(url: str) -> AsyncIterator[tuple[WaitingRooms, int, Redis]]
         async with patient_line(url) as line:
             rooms = WaitingRooms(line.ask)
             await rooms.configure(event, state=RoomState.OPEN, cap=CAP)
+            # As its promoter would: nothing was told of a new one.
+            await rooms.restore_all(event, (), life=await rooms.life(event))
             yield rooms, event, client
             await client.unlink(*waiting_room(event))
     finally:

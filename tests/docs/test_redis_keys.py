@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from support.pages.document_pages import code_in, table_rows
 from support.redis.key_table import PAGE, documented, rows_met
 from support.redis.locking import TTL_MS, redis_at
+from support.waiting.proving import set_up
 
 from infra.paths import ROOT
 from state.domain.booking_queue.statuses import DeadReason
@@ -45,7 +46,7 @@ async def write_all(url: str) -> None:
 async def have_somebody_wait(client: Redis) -> None:
     """Have a waiting room with somebody in it, and a cycle of promotion under way."""
     rooms, tasks = WaitingRooms(client.execute_command), PromotionTasks(client.execute_command)
-    await rooms.configure(9_000_003, state=RoomState.OPEN, cap=1)
+    await set_up(rooms, 9_000_003, state=RoomState.OPEN, cap=1)
     for user in ("ann", "ben"):
         await rooms.enter(9_000_003, user)
     assert await rooms.promote(9_000_003, "p-1", 1)

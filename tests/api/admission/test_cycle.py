@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NoConnection
 from support.redis.locking import ask_of, redis_at
+from support.waiting.proving import set_up
 
 from api.admission.cycle import TRIES, PromotionCycles, nobody_is_told
 from api.admission.pool import Pool
@@ -66,7 +67,7 @@ async def rooms_with(client: Redis, users: Sequence[int], cap: int = PLENTY) -> 
     rooms, events = WaitingRooms(client.execute_command), []
     for waiting in users:
         event = next(EVENTS)
-        await rooms.configure(event, state=RoomState.OPEN, cap=cap)
+        await set_up(rooms, event, state=RoomState.OPEN, cap=cap)
         for at in range(waiting):
             await rooms.enter(event, f"user-{at}")
         events.append(event)

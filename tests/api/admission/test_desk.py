@@ -14,6 +14,7 @@ from redis.exceptions import ResponseError
 from support.pods.conditions import PAUSE_S
 from support.redis.locking import ask_of, redis_at
 from support.waiting.keys import passes
+from support.waiting.proving import prove
 
 from api.admission.desk import Stand, WaitingDesk
 from api.web.problems import Problem
@@ -49,6 +50,7 @@ def somebody() -> str:
 async def opened(desk: WaitingDesk, cap: int = 100) -> int:
     event = next(EVENTS)
     await desk.configure(event, RoomState.OPEN, cap, None, None)
+    await prove(desk.rooms, event)
     return event
 
 

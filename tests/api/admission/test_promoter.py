@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from support.pods.conditions import PAUSE_S, until
 from support.records.status_records import MS, Fed, counts, partition_of_section
 from support.redis.locking import redis_at
+from support.waiting.proving import set_up
 
 from api.admission import promoter as promoting
 from api.admission.desk import WaitingDesk
@@ -35,7 +36,7 @@ WAIT_S = 60
 async def room_with(client: Redis, users: int) -> int:
     await client.delete(WAITING_ROOMS, *lease("promote").locks)
     rooms, event = WaitingRooms(client.execute_command), next(EVENTS)
-    await rooms.configure(event, state=RoomState.OPEN, cap=1_000)
+    await set_up(rooms, event, state=RoomState.OPEN, cap=1_000)
     for at in range(users):
         await rooms.enter(event, f"user-{at}")
     return event

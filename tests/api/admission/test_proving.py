@@ -18,6 +18,7 @@ from api.admission.turns import TurnLog
 from infra.stack.redis_server import RedisServer
 from state.domain.waiting.admission import RoomState
 from state.domain.waiting.line import Step
+from state.redis.keys import PROMOTION_CYCLES, WAITING_ROOMS, waiting_room
 from state.redis.waiting.rooms import RoomUnproved, WaitingRooms
 from state.redis.waiting.tasks import PromotionTasks
 
@@ -76,6 +77,7 @@ def test_u6_an_older_file_that_came_back_lets_nobody_in_again(
             shutil.copytree(file, older)
             # Behind it: two are let in, one of them has bought and gone, and one more enters.
             await pod.promote()
+            await pod.promote()
             assert let_in(topic) == ["ann", "ben"]
             await pod.desk.leave(EVENT, "ann")
             await pod.desk.enter(EVENT, "eve", None)
@@ -133,5 +135,44 @@ def test_a_server_that_was_started_again_while_its_line_was_read_is_not_proved(
             await prover.prove(rooms, {event: (await rooms.reap(event)).life})
             assert len(await rooms.promote(event, "p-2", 1)) == 1
             assert (await rooms.reap(event)).life == ""
+
+    asyncio.run(test())
+
+
+def test_u6_a_redis_that_lost_everything_and_is_only_set_up_again_lets_nobody_in_before_others(
+    redis_url: str,
+) -> None:
+    topic: Any = TurnsInMemory()
+    event = EVENT + 2
+
+    async def test() -> None:
+        async with redis_at(redis_url) as client:
+            # Rooms of other tests are not this one's.
+            await client.delete(WAITING_ROOMS, PROMOTION_CYCLES)
+            pod = Pod(redis_url, client, topic)
+            await pod.desk.configure(event, RoomState.OPEN, 1, None, None)
+            for user in ("fay", "gus", "hal"):
+                await pod.desk.enter(event, user, None)
+            # One cycle knows that nobody was told anything, the next one lets in.
+            await pod.promote()
+            await pod.promote()
+            assert let_in(topic) == ["fay"]
+            await client.unlink(*waiting_room(event))
+            # Turns of a new room begin at its second.
+            second = (await client.time())[0]
+            while (await client.time())[0] == second:
+                await asyncio.sleep(0.02)
+            # Nobody put the line back: the room was opened anew, as on the first day.
+            await pod.desk.configure(event, RoomState.OPEN, 1, None, None)
+            await pod.desk.enter(event, "ivy", None)
+            with pytest.raises(RoomUnproved):
+                await pod.cycles.rooms.promote(event, "p-1", 9)
+            await pod.promote()
+            await pod.promote()
+            # The one slot is fay's still; the others stand as they were told, and ivy behind them.
+            assert let_in(topic) == ["fay"]
+            places = [(await pod.desk.look(event, user)).place for user in ("gus", "hal", "ivy")]
+            assert [one.rank for one in places] == [0, 1, 2]
+            await pod.close()
 
     asyncio.run(test())

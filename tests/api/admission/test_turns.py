@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 from support.redis.locking import redis_at
 from support.waiting.keys import passes
+from support.waiting.proving import prove
 from support.waiting.turns_in_memory import IDS, TurnsInMemory
 
 from api.admission.cycle import PromotionCycles
@@ -36,6 +37,7 @@ def run(url: str, test: Test) -> None:
                 await client.delete(WAITING_ROOMS, PROMOTION_CYCLES)
                 await desk.start()
                 await desk.configure(event, RoomState.OPEN, 100, None, None)
+                await prove(desk.rooms, event)
                 await test(desk, topic, client, event)
         finally:
             await desk.close()

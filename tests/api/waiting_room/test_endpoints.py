@@ -13,6 +13,7 @@ from support.pods.api_client import OPERATOR, client_of
 from support.pods.api_pods import problem_of
 from support.redis.locking import redis_at
 from support.waiting.keys import passes, passes_of_today
+from support.waiting.proving import prove
 from support.waiting.turns_in_memory import IDS, TurnsInMemory
 
 from api.admission.desk import WaitingDesk
@@ -84,6 +85,7 @@ def test_a_user_enters_waits_is_let_in_and_makes_room(redis_url: str) -> None:
         # Q04, Q05: again, or in another tab.
         again = await entered(client, event, ben, 200)
         assert again["position"] == 2
+        await prove(desk.rooms, event)
         (turn,) = await desk.rooms.promote(event, "p-1", 9)
         assert turn.user_id == name_of(ann)
         told = await looked(client, event, ann)
@@ -173,6 +175,7 @@ def test_an_operator_opens_pauses_and_sees_it_and_a_buyer_does_not(redis_url: st
         event = await opened(client, cap=2, per_minute=600)
         for _at in range(3):
             await entered(client, event, buyer())
+        await prove(desk.rooms, event)
         await desk.rooms.promote(event, "p-1", 9)
         path = f"{place_of(event)}/state"
         told = (await client.get(path, headers=OPERATOR)).json()

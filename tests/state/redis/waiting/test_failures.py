@@ -15,6 +15,7 @@ from support.redis.locking import ask_of, redis_at
 from support.redis.nodes import servers
 from support.waiting import killed_promoters
 from support.waiting.killed_promoters import PROMOTERS
+from support.waiting.proving import set_up
 
 from infra.paths import ROOT
 from infra.stack.processes import wait_until
@@ -155,7 +156,7 @@ def test_q11_f65_a_failover_without_the_last_ones_loses_no_place_to_whoever_show
     async def before(master: RedisServer, replica: RedisServer) -> dict[str, int]:
         async with redis_at(master.url) as client, redis_at(replica.url) as other:
             rooms = WaitingRooms(client.execute_command)
-            await rooms.configure(7, state=RoomState.OPEN, cap=MANY)
+            await set_up(rooms, 7, state=RoomState.OPEN, cap=MANY)
             entered = [await rooms.enter(7, name) for name in names[:5]]
             assert await ask_of(client)("WAIT", 1, 1_000 * WAIT_S) == 1
             await ask_of(other)("REPLICAOF", "NO", "ONE")
@@ -211,7 +212,7 @@ def test_q23_a_user_who_waits_takes_no_more_memory_than_is_allowed(server: Redis
     async def go() -> None:
         async with redis_at(server.url) as client:
             rooms = WaitingRooms(client.execute_command)
-            await rooms.configure(7, state=RoomState.OPEN, cap=MANY)
+            await set_up(rooms, 7, state=RoomState.OPEN, cap=MANY)
             await rooms.enter(7, "the first one")
             before = await bytes_of_keys(client)
             names = [f"{at:08x}-aaaa-bbbb-cccc-dddddddddddd" for at in range(users)]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from support.redis.locking import redis_at
+from support.waiting.proving import set_up
 
 from state.domain.waiting.admission import RoomState, Standing, poll_after_ms
 from state.domain.waiting.line import Fact, Step, line_of
@@ -52,7 +53,7 @@ async def now_ms(rooms: WaitingRooms, event: int) -> int:
 async def committed(rooms: WaitingRooms, state: RoomState = RoomState.OPEN) -> tuple[int, Lots]:
     """Return the event of a room that opens in an hour, and its lots."""
     event = next(EVENTS)
-    room = await rooms.configure(event, state=state, cap=100)
+    room = await set_up(rooms, event, state=state, cap=100)
     lots = Lots(SEED, room.now_ms + HOUR_MS)
     assert (await rooms.prepare_lots(event, lots.opens_ms))[0] is Prepared.DONE
     assert await rooms.commit_lots(event, lots)
@@ -115,7 +116,7 @@ def test_d31_nobody_enters_before_there_is_a_commitment_and_none_is_made_after(
     async def test(rooms: WaitingRooms, client: Redis) -> None:
         event = next(EVENTS)
         assert await rooms.prepare_lots(event, 1) == (Prepared.HAS_TURNS, None)
-        await rooms.configure(event, state=RoomState.OPEN, cap=9)
+        await set_up(rooms, event, state=RoomState.OPEN, cap=9)
         now = await now_ms(rooms, event)
         for opens_ms in (now - 1, now + OPENS_MAX_MS + 60_000):
             assert (await rooms.prepare_lots(event, opens_ms))[0] is Prepared.NO_TIME
@@ -199,7 +200,7 @@ def test_d31_u6_a_line_by_lot_is_put_back_as_it_was(redis_url: str, is_shown: bo
         put = await rooms.restore_all(event, line_of(told), opening, life)
         assert put == len(NAMES)
         assert await rooms.restore_all(event, line_of(told), opening, life) == 0
-        room = await rooms.configure(event, state=RoomState.OPEN, cap=100)
+        room = await set_up(rooms, event, state=RoomState.OPEN, cap=100)
         assert (room.opens_ms, room.commitment, room.is_shown) == (
             lots.opens_ms,
             lots.commitment,

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from support.redis.locking import redis_at, twice
 from support.waiting.model import ModelOfRoom
+from support.waiting.proving import set_up
 
 from infra.stack.redis_server import RedisServer
 from state.domain.waiting.admission import (
@@ -54,7 +55,7 @@ def run(url: str, test: Test) -> None:
 async def opened(rooms: WaitingRooms, cap: int = MANY, **changes: Any) -> int:
     """Return the event of a new room."""
     event = next(EVENTS)
-    await rooms.configure(event, state=RoomState.OPEN, cap=cap, **changes)
+    await set_up(rooms, event, state=RoomState.OPEN, cap=cap, **changes)
     return event
 
 
@@ -155,7 +156,7 @@ class Walk:
         self.answers_count = answers_count
 
     async def begin(self, state: RoomState, cap: int) -> None:
-        await self.rooms.configure(self.event, state=state, cap=cap)
+        await set_up(self.rooms, self.event, state=state, cap=cap)
         turn: Any = await self.client.hget(waiting_room(self.event)[0], "turn")
         if not self.model.next_turn:
             self.model.next_turn = int(turn)
@@ -215,7 +216,7 @@ class Walk:
             await self.client.delete(key)
         state, cap, former = self.model.state, self.model.cap, self.model.next_turn
         self.model = ModelOfRoom()
-        await self.rooms.configure(self.event, state=state, cap=cap)
+        await set_up(self.rooms, self.event, state=state, cap=cap)
         await a_second_after(self.client, self.event, former)
         await self.begin(state, cap)
 
@@ -319,7 +320,7 @@ def test_u6_nobody_enters_while_a_line_is_put_back_not_even_by_a_turn_that_was_u
         assert await rooms.restore(event, line[1:]) == 1
         assert (await room_of(rooms, event)).state is RoomState.CLOSED
         assert (await rooms.enter(event, "ben", 2)).entry is Entry.CLOSED
-        await rooms.configure(event, state=RoomState.OPEN, cap=9)
+        await set_up(rooms, event, state=RoomState.OPEN, cap=9)
         assert (await rooms.enter(event, "ben", 2)).place.rank == 1
 
     run(redis_url, test)
@@ -329,7 +330,7 @@ def test_u6_a_room_that_was_put_back_by_half_may_be_set_up(redis_url: str) -> No
     async def test(rooms: WaitingRooms, client: Redis) -> None:
         event = next(EVENTS)
         await rooms.restore(event, [Stands("ann", 1, Step.GIVEN)], is_last=False)
-        assert (await rooms.configure(event)).state is RoomState.PAUSED
+        assert (await set_up(rooms, event)).state is RoomState.PAUSED
 
     run(redis_url, test)
 
@@ -469,7 +470,7 @@ def test_a_cap_lowered_below_those_who_are_in_throws_nobody_out(redis_url: str) 
         event = await opened(rooms, cap=4)
         names = await filled(rooms, event, 6)
         await rooms.promote(event, "p-1", 9)
-        await rooms.configure(event, cap=2)
+        await set_up(rooms, event, cap=2)
         assert await rooms.promote(event, "p-2", 9) == ()
         assert (await room_of(rooms, event)).admitted == 4
         for name in names[:2]:
@@ -505,7 +506,7 @@ def test_a_room_that_is_not_open_promotes_nobody_and_keeps_every_place(
     async def test(rooms: WaitingRooms, client: Redis) -> None:
         event = await opened(rooms)
         names = await filled(rooms, event, 3)
-        await rooms.configure(event, state=state)
+        await set_up(rooms, event, state=state)
         assert await rooms.promote(event, "p-1", 9) == ()
         came = await rooms.enter(event, "late")
         assert came.entry is (Entry.NEW if state is RoomState.PAUSED else Entry.CLOSED)
@@ -847,7 +848,7 @@ def test_only_a_closed_room_with_nobody_in_it_ends_while_it_is_looked_after(
     async def test(rooms: WaitingRooms, client: Redis) -> None:
         event = await opened(rooms)
         await filled(rooms, event, users)
-        await rooms.configure(event, state=state)
+        await set_up(rooms, event, state=state)
         await client.pexpire(waiting_room(event)[0], 60_000)
         await rooms.reap(event)
         assert (await client.pttl(waiting_room(event)[0]) > 60_000) == is_kept
@@ -950,7 +951,7 @@ def test_q10_f66_who_shows_a_turn_to_an_empty_redis_has_the_place_again(
             await client.flushall()
             # Nobody is told to have no place before somebody has opened the room again.
             assert (await rooms.enter(event, names[3], turn_of[names[3]])).room is None
-            await rooms.configure(event, state=RoomState.OPEN, cap=MANY)
+            await set_up(rooms, event, state=RoomState.OPEN, cap=MANY)
             await a_second_after(client, event, max(turn_of.values()))
             late = await rooms.enter(event, "late")
             survivors = [names[at] for at in (7, 2, 11, 5)]

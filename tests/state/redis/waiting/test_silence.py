@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from support.redis.locking import ask_of, redis_at
+from support.waiting.proving import set_up
 
 from infra.stack.redis_server import RedisServer
 from state.domain.waiting.admission import (
@@ -44,12 +45,12 @@ class Waiting:
         self.first, *self.others = ["ann", "ben", "cy", "dee"]
 
     async def begin(self, state: RoomState = RoomState.OPEN) -> None:
-        await self.rooms.configure(self.event, state=RoomState.OPEN, cap=1)
+        await set_up(self.rooms, self.event, state=RoomState.OPEN, cap=1)
         for user in (self.first, *self.others):
             await self.rooms.enter(self.event, user)
         await self.rooms.reap(self.event)
         assert len(await self.rooms.promote(self.event, "p-1", 1)) == 1
-        await self.rooms.configure(self.event, state=state)
+        await set_up(self.rooms, self.event, state=state)
 
     async def pass_ms(self, passed_ms: int) -> None:
         """Have all that was written be so much older."""
@@ -275,7 +276,7 @@ def test_f70_a_full_redis_takes_nobody_in_lets_nobody_in_and_gives_nobody_up(
     async def test(waiting: Waiting) -> None:
         rooms, event = waiting.rooms, waiting.event
         seen, active = waiting_room(event)[2:4]
-        await rooms.configure(event, cap=2)
+        await set_up(rooms, event, cap=2)
         # All of them have been silent for long.
         for key in (seen, active):
             await waiting.client.zunionstore(key, {key: 0.5})

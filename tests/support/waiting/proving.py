@@ -1,0 +1,18 @@
+"""Rooms that let people in at once: known to be new, without a topic to be compared with."""
+
+from typing import Any
+
+from state.domain.waiting.admission import Room
+from state.redis.waiting.rooms import WaitingRooms
+
+
+async def prove(rooms: WaitingRooms, event: int) -> None:
+    """Have a room let people in, as once its promoter has read what was told."""
+    await rooms.restore_all(event, (), life=await rooms.life(event))
+
+
+async def set_up(rooms: WaitingRooms, event: int, **changes: Any) -> Room:
+    """Set a room up that lets people in."""
+    room = await rooms.configure(event, **changes)
+    await prove(rooms, event)
+    return room
