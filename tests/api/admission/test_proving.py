@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.redis.locking import redis_at
 from support.waiting.keys import passes
+from support.waiting.proving import a_second_after
 from support.waiting.turns_in_memory import IDS, TurnsInMemory
 
 from api.admission.cycle import PromotionCycles
@@ -158,12 +159,9 @@ def test_u6_a_redis_that_lost_everything_and_is_only_set_up_again_lets_nobody_in
             await pod.promote()
             assert let_in(topic) == ["fay"]
             await client.unlink(*waiting_room(event))
-            # Turns of a new room begin at its second.
-            second = (await client.time())[0]
-            while (await client.time())[0] == second:
-                await asyncio.sleep(0.02)
             # Nobody put the line back: the room was opened anew, as on the first day.
             await pod.desk.configure(event, RoomState.OPEN, 1, None, None)
+            await a_second_after(client, event, max(one.turn for one in topic.records.values()))
             await pod.desk.enter(event, "ivy", None)
             with pytest.raises(RoomUnproved):
                 await pod.cycles.rooms.promote(event, "p-1", 9)

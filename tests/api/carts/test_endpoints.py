@@ -58,7 +58,7 @@ def test_d12_a_party_larger_than_any_block_is_held_in_pieces_where_it_may_be_par
         again = await create(client, parted, "k2")
         assert again.json() == answer.json()
         # Under the same key another wish, whatever Redis has forgotten.
-        pod.desk.keys.digest_by_ticket.clear()  # type: ignore[attr-defined]
+        pod.desk.keys.digest_by_stem.clear()  # type: ignore[attr-defined]
         problem(await create(client, whole, "k2"), 422, "IDEMPOTENCY_KEY_REUSED")
 
     asking(test, ("..\n...\n..", "....", "...."))
@@ -92,7 +92,7 @@ def test_d12_a_party_is_parted_over_the_sections_that_are_named_where_none_has_r
         assert [part["status"] for part in cart["parts"]] == ["HELD"] * 3
         again = await create(client, {"items": [over, *wish((C, 1))["items"]]})
         assert again.json() == cart
-        pod.desk.keys.digest_by_ticket.clear()  # type: ignore[attr-defined]
+        pod.desk.keys.digest_by_stem.clear()  # type: ignore[attr-defined]
         other = {"items": [over | {"sections": [B, A]}, *wish((C, 1))["items"]]}
         problem(await create(client, other), 422, "IDEMPOTENCY_KEY_REUSED")
         given_back = await client.delete(answer.headers["location"], headers=ANN)

@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from state.domain.waiting.admission import Room
+from redis.asyncio import Redis
+
+from state.domain.waiting.admission import TURNS_PER_S, Room
+from state.redis.keys import waiting_room
 from state.redis.waiting.rooms import WaitingRooms
 
 
@@ -16,3 +19,9 @@ async def set_up(rooms: WaitingRooms, event: int, **changes: Any) -> Room:
     room = await rooms.configure(event, **changes)
     await prove(rooms, event)
     return room
+
+
+async def a_second_after(client: Redis, event: int, turn: int) -> None:
+    """Have a room be opened a second after a turn was given out, as it certainly was."""
+    later = turn - turn % TURNS_PER_S + TURNS_PER_S
+    await client.hset(waiting_room(event)[0], "turn", str(later))

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from support.redis.locking import redis_at, twice
 from support.waiting.model import ModelOfRoom
-from support.waiting.proving import set_up
+from support.waiting.proving import a_second_after, set_up
 
 from infra.stack.redis_server import RedisServer
 from state.domain.waiting.admission import (
@@ -94,12 +94,6 @@ async def silence(client: Redis, event: int, user: str) -> None:
 async def lapse(client: Redis, event: int, user: str) -> None:
     """Have a user's admission be over."""
     await client.zadd(waiting_room(event)[3], {user: 1}, xx=True)
-
-
-async def a_second_after(client: Redis, event: int, turn: int) -> None:
-    """Have a room be opened a second after a turn was given out, as it certainly was."""
-    later = turn - turn % TURNS_PER_S + TURNS_PER_S
-    await client.hset(waiting_room(event)[0], "turn", str(later))
 
 
 async def kept(client: Redis, event: int) -> dict[str, Any]:
