@@ -49,7 +49,7 @@ def answers_of(desk: Desk) -> Answers:
     by: Any = SimpleNamespace(
         pod=SimpleNamespace(desk=desk),
         user_id="operator",
-        ticket="t-1",
+        stem="t-1",
         wait=SimpleNamespace(seconds=60.0),
         correlation=Correlation("c-7"),
     )
