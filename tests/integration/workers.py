@@ -306,10 +306,8 @@ class Fleet:
 
     def has_settled(self) -> bool:
         """Tell whether everything appended so far is decided."""
-        return all(
-            end == 0 or self.committed()[partition] >= end
-            for partition, end in self.ends().items()
-        )
+        committed = self.committed()
+        return all(end == 0 or committed[part] >= end for part, end in self.ends().items())
 
     def settle(self, timeout_s: float = 60.0, *, revive: bool = False) -> None:
         """Wait until everything is decided; bring the dead back meanwhile if asked to."""

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from infra.paths import ROOT
-from infra.stack.processes import Child, ProcessId, stop_all, tail, wait_until
+from infra.stack import processes
+from infra.stack.processes import POLL_MAX_S, Child, ProcessId, stop_all, tail, wait_until
 
 OWNER = """
 import sys, threading
@@ -76,6 +77,38 @@ def test_a_child_started_from_a_thread_outlives_the_thread(tmp_path: Path) -> No
     (child,) = children
     assert not wait_until(lambda: not child.is_alive(), 0.3)
     child.kill()
+
+
+class Clock:
+    """A clock that moves by sleeping alone."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.slept_s: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, pause_s: float) -> None:
+        self.slept_s.append(pause_s)
+        self.now_s += pause_s
+
+
+def test_who_waits_long_looks_seldom_and_is_late_by_a_quarter_second_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(processes, "time", clock)
+    assert wait_until(lambda: clock.now_s >= 160, 90)
+    assert clock.slept_s == sorted(clock.slept_s)
+    assert clock.slept_s[0] <= 0.02
+    assert max(clock.slept_s) == POLL_MAX_S
+    assert 160 <= clock.now_s <= 160 + POLL_MAX_S
+    # Every 20 ms it would have been 3,000 times.
+    assert len(clock.slept_s) < 300
+    began_s = clock.now_s
+    assert not wait_until(lambda: False, 5)
+    assert 5 < clock.now_s - began_s <= 5 + POLL_MAX_S
 
 
 def test_stop_ends_a_paused_child_and_one_that_ignores_sigterm(tmp_path: Path) -> None:
