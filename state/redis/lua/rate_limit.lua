@@ -17,8 +17,11 @@ local worst, wait = 0, 0
 for i, key in ipairs(KEYS) do
   local count, window = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
   -- Refused while the request that lies count back is still inside the window.
-  local oldest = redis.call('LINDEX', key, -count)
-  if oldest then
+  local oldest = redis.pcall('LINDEX', key, -count)
+  if oldest and not tonumber(oldest) then
+    -- What somebody else has put here counts nothing, and must not open the limit.
+    redis.call('DEL', key)
+  elseif oldest then
     -- A clock that was set back must not lock anybody out for longer than a window.
     local left = math.min(tonumber(oldest) + window - now, window)
     if left > wait then

@@ -138,6 +138,25 @@ def test_keys_expire_with_their_window(redis_url: str) -> None:
     asyncio.run(go())
 
 
+@pytest.mark.parametrize("content", ["text", "list"])
+def test_b80_what_is_no_count_of_ours_opens_no_limit(redis_url: str, content: str) -> None:
+    async def test(limits: RateLimits) -> None:
+        name, other, limit = key(), key(), Limit(2, MINUTE_MS)
+        async with Redis.from_url(redis_url) as redis:
+            if content == "text":
+                await redis.set(name, "somebody's")
+            else:
+                await redis.rpush(name, "x", "y", "z")
+        asked = [(other, limit), (name, limit)]
+        for _ in range(2):
+            assert await limits.ask(asked, NOW_MS) is None
+        assert await limits.ask(asked, NOW_MS) == Refused(0, MINUTE_MS)
+        assert await limits.ask([(name, limit)], NOW_MS) == Refused(0, MINUTE_MS)
+        assert limits.statistics().skipped == 0
+
+    run(redis_url, test)
+
+
 def test_a_server_that_forgot_the_script_is_told_it_again(redis_url: str) -> None:
     """F71."""
 
