@@ -80,6 +80,14 @@ class CartWish(BaseModel):
         spreads = any(isinstance(item, PartyOfSections) for item in self.items)
         if spreads and self.policy is OnFailure.KEEP:
             raise ValueError("a party of several sections is not kept by halves")
+        chosen = [
+            (item.section, *seat)
+            for item in self.items
+            if isinstance(item, ChosenSeats)
+            for seat in {(one.row, one.seat) for one in item.seats}
+        ]
+        if len(set(chosen)) < len(chosen):
+            raise ValueError("one item alone names a seat")
         return self
 
     def wanted(self) -> tuple[Wanted, ...]:

@@ -381,6 +381,8 @@ def test_a_wish_that_was_taken_is_pending_while_nobody_can_be_asked() -> None:
         wish((A, 1), split=True),
         {"items": [{"section": A}]},
         {"items": [{"section": A, "quantity": 1, "seats": [{"row": 0, "seat": 0}]}]},
+        {"items": [{"section": A, "seats": [{"row": 0, "seat": 0}]}] * 2},
+        {"items": [{"section": A, "seats": [{"row": 0, "seat": 0}]}] * 2, "on_failure": "keep"},
     ],
 )
 def test_what_is_no_wish_is_refused(body: dict[str, Any]) -> None:
