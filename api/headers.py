@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends, Header, Query, Request, Response, params
+from pydantic import BaseModel, ConfigDict
 
 from api.access.identity import Identity
 from api.commands.desk import Command, Wait, wait_of
@@ -54,6 +55,13 @@ AskedWait = Annotated[Wait, Depends(_asked_wait)]
 ChangedFrom = Annotated[
     str | None, Query(max_length=200, description="A revision: wait until it is another.")
 ]
+
+
+class NothingElse(BaseModel):
+    """The body of a request that its address says all of: none, or an empty object."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
 
 COME_BACK: Final[ProblemHeader] = ("Retry-After", "1")
 

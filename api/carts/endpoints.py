@@ -24,7 +24,16 @@ from api.carts.standing import IsMet, awaited_cart, cart_at_owner, own_cart
 from api.commands.desk import Wait
 from api.commands.idempotency_keys import IdempotencyKey
 from api.guard import LOOKS
-from api.headers import Asked, ByBuyer, Key, decided_as, reused, still_running, taken
+from api.headers import (
+    Asked,
+    ByBuyer,
+    Key,
+    NothingElse,
+    decided_as,
+    reused,
+    still_running,
+    taken,
+)
 from api.pod import Pod
 from api.seat_bodies import refuse_certain, seat_body
 from api.standing import ADMITTED, limits_of
@@ -150,7 +159,9 @@ async def release_cart(
 
 
 @router.post("/v1/carts/{cart_id}:extend", **_LATER)
-async def extend_cart(by: ByBuyer, cart_id: ReservationIdInPath, key: Key) -> Response:
+async def extend_cart(
+    by: ByBuyer, cart_id: ReservationIdInPath, key: Key, _: NothingElse | None = None
+) -> Response:
     """Let every hold of a cart last longer, within its section's limit.
 
     A repeat with the same key extends nothing further. `deadline_ms` tells what came of it.

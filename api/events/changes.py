@@ -29,6 +29,7 @@ from api.events.sections import (
     check_refusals,
 )
 from api.guard import limited, operator
+from api.headers import NothingElse
 from api.pod import Pod
 from api.web.ids import EventIdInPath
 from api.web.problems import Problem, ToldAs, retry_after, told_as
@@ -118,7 +119,12 @@ async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> 
     responses=_PENDING,
     dependencies=[Depends(operator), *limited("other")],
 )
-async def close_event(by: ByOperator, _: Catalogue, event_id: EventIdInPath) -> Response:
+async def close_event(
+    by: ByOperator,
+    _: Catalogue,
+    event_id: EventIdInPath,
+    __: NothingElse | None = None,
+) -> Response:
     """Close the sale of an event now: what is held may still be paid, nothing more is held."""
     desk = by.pod.desk
     await known_event(by.pod, by.caller, event_id)

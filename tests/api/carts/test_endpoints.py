@@ -253,8 +253,14 @@ def test_an_extension_moves_the_deadline_and_a_repeat_does_not() -> None:
         cart = (await create(client, BOTH)).json()
         path = f"/v1/carts/{cart['cart_id']}:extend"
         world.driver.advance(MINUTE_MS)
-        for _ in range(2):
-            answer = await client.post(path, headers={**ANN, "Idempotency-Key": "x1"})
+        wrong: list[Any] = [{"hold_ms": 86_400_000}, [], 1, True]
+        for said in wrong:
+            key = {**ANN, "Idempotency-Key": "x0"}
+            problem(await client.post(path, headers=key, json=said), 400, "MALFORMED")
+        nothing: list[Any] = [None, {}]
+        for said in nothing:
+            key = {**ANN, "Idempotency-Key": "x1"}
+            answer = await client.post(path, headers=key, json=said)
             assert answer.status_code == 200, answer.text
             assert answer.json()["deadline_ms"] == cart["deadline_ms"] + MINUTE_MS
             world.driver.advance(MINUTE_MS)

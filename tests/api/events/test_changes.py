@@ -528,6 +528,9 @@ async def test_a_key_is_demanded(client: httpx.AsyncClient, stage: Stage) -> Non
     assert reason_of(answer) == (400, "IDEMPOTENCY_KEY_MISSING")
     assert reason_of(await post(client, opening(), "x" * 256))[0] == 400
     assert reason_of(await client.post("/v1/events/7:close")) == (400, "IDEMPOTENCY_KEY_MISSING")
+    key, said = {"Idempotency-Key": "k"}, {"sale_ends_ms": 1}
+    wrong = await client.post("/v1/events/7:close", headers=key, json=said)
+    assert reason_of(wrong) == (400, "MALFORMED")
 
 
 def test_b24_operators_alone_send_large_plans_and_none_over_the_limit() -> None:
