@@ -25,18 +25,18 @@ from api.commands.cart_desk import CartDesk
 from api.commands.desk import FAILPOINTS, CommandDesk
 from api.commands.payment_desk import PaymentDesk
 from api.parts.appended import AppendedPlainly
-from api.parts.booking import BookingDesk
+from api.parts.booking import BookingDesk, KafkaBookingDesk, RedisBookingDesk
 from api.parts.followed import Followed, FollowedOutcomes, of_events, of_seat_maps, of_view
 from api.parts.part import Closed, Given, Part, Running
 from api.parts.partitions import Partitions
 from api.parts.shared import RedisPolicy, of_limits, of_pre_locks
 from api.parts.sweeper import LockSweeper
 from api.pod import Pod
-from api.settings import ApiSettings
+from api.settings import IN_KAFKA, ApiSettings
 from api.web.metrics import ApiMetrics
 from api.web.waits import CERTAIN_S
 from infra.process.failpoints import Failpoints
-from schemas.topics import CART_COMMANDS, EVENTS, PAYMENT_COMMANDS, WAITING_TURNS
+from schemas.topics import BOOKING_QUEUE, CART_COMMANDS, EVENTS, PAYMENT_COMMANDS, WAITING_TURNS
 from serdes.registry.ids import SchemaIds
 from serdes.schema_source import SchemaSource
 from state.kafka.command_log import CommandLog
@@ -49,6 +49,7 @@ from state.redis.pre_lock import PreLocks
 from state.redis.rate_limit import RateLimits
 from state.views.availability.statuses import SectionStatuses
 from state.views.availability.view import AvailabilityView
+from state.views.booking_queue.log import BookingLog
 from state.views.events.catalogue import EventCatalogue, Events
 from state.views.outcomes.feed import OutcomeFeed
 from state.views.seat_maps import SeatMapCache
@@ -130,6 +131,7 @@ def whole_pod(settings: ApiSettings, view: SectionStatuses | None = None) -> Pod
         limits=RateLimits(settings.redis_url),
         pre_locks=PreLocks(settings.redis_url, settings.pre_lock_ms),
         sweeper=LockSweeper(settings.redis_url, outcomes, owners),
+        booking=_booking(settings, schemas),
         metrics=metrics,
     )
     schemas.told = pod.fail
@@ -141,6 +143,15 @@ def pod_of(settings: ApiSettings, **things: Unpack[Things]) -> Pod:
     return Pod(
         settings, things.get("metrics") or ApiMetrics(settings.revision), *_parts(settings, things)
     )
+
+
+def _booking(settings: ApiSettings, schemas: SchemaSource) -> BookingDesk:
+    """Return the booking queue where the settings have it; a pod that nobody asks follows none."""
+    if settings.booking_queue != IN_KAFKA or not settings.grpc_port:
+        return RedisBookingDesk(settings.redis_url)
+    brokers, kafka = settings.brokers, settings.kafka.librdkafka()
+    log = CommandLog(brokers, topic=BOOKING_QUEUE.name, kafka=kafka)
+    return KafkaBookingDesk(BookingLog(brokers, schemas=schemas, kafka=kafka), log)
 
 
 def _parts(settings: ApiSettings, things: Things) -> Iterator[Part]:
@@ -196,7 +207,7 @@ def _asked(settings: ApiSettings, things: Things) -> Iterator[Part]:
         yield Given("ids", ids)
     yield Closed("limits", things.get("limits") or RateLimits(""), of_limits)
     yield Closed("pre_locks", things.get("pre_locks") or PreLocks("", 0), of_pre_locks)
-    yield things.get("booking") or BookingDesk(settings.redis_url)
+    yield things.get("booking") or RedisBookingDesk(settings.redis_url)
     unused = settings.next_ticket_key, settings.old_ticket_key
     yield Given("ticket_keys", TicketKeys(settings.ticket_key, *unused))
 

@@ -15,6 +15,7 @@ from infra.process.environment import (
     flag,
     host,
     name,
+    one_of,
     setting,
     whole,
     without_password,
@@ -36,6 +37,10 @@ OTHER: Final[Limit | None] = Limit(100, 60_000)
 NETWORK: Final[Limit | None] = Limit(1_000, 60_000)
 
 MEMBERS: Final = 10
+
+IN_REDIS: Final = "redis"
+IN_KAFKA: Final = "kafka"
+"""What keeps the booking queue."""
 
 _UNIT_MS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000}
 _LIMIT: Final = re.compile(r"([0-9]{1,9})/(s|min|h)")
@@ -118,6 +123,8 @@ class ApiSettings(SharedSettings):
                     for none.
     grpc_certificate, grpc_key: SEATSTREAM_API_GRPC_CERTIFICATE and SEATSTREAM_API_GRPC_KEY, PEM
                     files that gRPC is encrypted with; both empty for no encryption here.
+    booking_queue:  SEATSTREAM_API_BOOKING_QUEUE, what keeps the booking queue, the same for all
+                    pods: redis or kafka.
     bookers:        SEATSTREAM_API_BOOKERS, items of the booking queue that a pod with a port for
                     gRPC carries out at once; 0 for none, where other pods do.
     described_only: SEATSTREAM_API_DESCRIBED_ONLY, seats are held of described events only.
@@ -160,6 +167,7 @@ class ApiSettings(SharedSettings):
     grpc_port: int = setting(API + "GRPC_PORT", whole(0, 65_535), 0)
     grpc_certificate: str = setting(API + "GRPC_CERTIFICATE", file, "")
     grpc_key: str = setting(API + "GRPC_KEY", file, "")
+    booking_queue: str = setting(API + "BOOKING_QUEUE", one_of(IN_REDIS, IN_KAFKA), IN_REDIS)
     bookers: int = setting(API + "BOOKERS", whole(0, 1_000), MEMBERS)
     described_only: bool = setting(API + "DESCRIBED_ONLY", flag, False)
     revision: str = setting(API + "REVISION", name, "")
@@ -175,9 +183,11 @@ class ApiSettings(SharedSettings):
             read.refuse(f"{API}WAIT_MS={settings.wait_ms} is more than {API}WAIT_MAX_MS")
         if bool(settings.grpc_certificate) != bool(settings.grpc_key):
             read.refuse(f"{API}GRPC_CERTIFICATE and {API}GRPC_KEY are set together, or neither is")
-        if settings.grpc_port and not settings.redis_url:
+        is_in_redis = settings.booking_queue == IN_REDIS
+        if settings.grpc_port and is_in_redis and not settings.redis_url:
             read.refuse(
-                f"{API}GRPC_PORT={settings.grpc_port} needs REDIS_URL: the queue lies there"
+                f"{API}GRPC_PORT={settings.grpc_port} needs REDIS_URL, where the queue lies, "
+                f"or {API}BOOKING_QUEUE={IN_KAFKA}"
             )
         read.check()
         return settings

@@ -6,9 +6,11 @@ The one list: creation, registration, documentation and tests derive from it.
 from dataclasses import dataclass
 
 # 20 for section-status, and so for all that is co-partitioned with it.
-# One partition orders all events: there are thousands, changed by hand.
+# One partition orders all events: there are thousands, changed by hand; and so does one log all
+# requests of the booking queue, which every pod folds whole anyhow.
 PARTITIONS_BY_GROUP = {"seats": 20, "events": 1}
 
+_BOOKING = "io.seatstream.booking."
 _CARTS = "io.seatstream.carts."
 _COMMANDS = "io.seatstream.commands."
 _OUTCOMES = "io.seatstream.outcomes."
@@ -487,6 +489,34 @@ WAITING_TURNS = Topic(
     config=(("retention.ms", str(30 * 24 * 3600 * 1000)),),
 )
 
+BOOKING_QUEUE = Topic(
+    name="booking-queue",
+    key="{eventId} in decimal",
+    # Written by API pods, each of which folds all of it: no worker knows it.
+    records=(
+        _BOOKING + "EnqueueItem",
+        _BOOKING + "TakeItem",
+        _BOOKING + "SettleItem",
+        _BOOKING + "CancelItem",
+        _BOOKING + "CleanLine",
+        _BOOKING + "RequeueItem",
+        _BOOKING + "RemoveItem",
+    ),
+    cleanup="delete",
+    group="events",
+    # Leases and times of items are by the time of this log.
+    log_append_time=True,
+    config=(
+        # Longer than anything is known of an item: a dead one for 30 days. A pod that begins to
+        # read behind some records then knows all the same what all others know.
+        ("retention.ms", str(35 * 24 * 3600 * 1000)),
+        # A request has 8 KiB at most.
+        ("max.message.bytes", str(64 * 1024)),
+        # As for section-commands, and for the same reason.
+        ("compression.type", "uncompressed"),
+    ),
+)
+
 SCHEMA_IDS = Topic(
     name="schema-ids",
     # Which schema an id was first given to. Added to by workers, compared by everybody at start.
@@ -534,6 +564,7 @@ TOPICS = (
     PERFORMANCE_SLOTS,
     SLOTS_CHANGELOG,
     SLOT_TABLES_CHANGELOG,
+    BOOKING_QUEUE,
 )
 
 

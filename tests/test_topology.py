@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import topology
-from schemas.topics import EVENTS, SCHEMA_IDS, TOPICS, WAITING_TURNS, subjects
+from schemas.topics import BOOKING_QUEUE, EVENTS, SCHEMA_IDS, TOPICS, WAITING_TURNS, subjects
 from scripts.show_topology import all_routes
 from serdes.avro.schema_files import current
 
@@ -47,7 +47,7 @@ def test_every_source_carries_the_time_of_the_broker() -> None:
 
 def test_every_topic_but_the_pods_own_and_the_list_of_ids_is_read_or_written_by_a_route() -> None:
     used = {name for r in ROUTES for name in (r.source, r.changelog, r.dead_letters, *r.to)}
-    beside = {EVENTS.name, SCHEMA_IDS.name, WAITING_TURNS.name}
+    beside = {EVENTS.name, SCHEMA_IDS.name, WAITING_TURNS.name, BOOKING_QUEUE.name}
     assert used | beside == TOPIC_BY_NAME.keys()
     assert not used & beside
 

@@ -1,22 +1,37 @@
 """The booking queue of a pod: how requests come in, and how those that are in are looked at."""
 
-from api.parts.part import Part
+from collections.abc import Mapping
+
+from api.parts.part import Part, closed, started
+from state.domain.booking_queue.queue import BookingQueue
+from state.kafka.command_log import CommandLog
 from state.redis.booking_queue.queue import RedisBookingQueue
 from state.redis.line import NoAnswer, RedisLine
+from state.views.booking_queue.log import BookingLog
+from state.views.booking_queue.queue import KafkaBookingQueue
+
+
+class BookingDesk(Part):
+    """The booking queue, whatever keeps it.
+
+    entrance: where requests are put into the queue. queue: for all else.
+    """
+
+    name = "booking"
+    entrance: BookingQueue
+    queue: BookingQueue
 
 
 async def _no_redis(*_: object) -> None:
     raise NoAnswer
 
 
-class BookingDesk(Part):
+class RedisBookingDesk(BookingDesk):
     """The queue at one Redis; nobody is in it, and nobody enters, without one.
 
-    entrance: where requests are put into the queue. queue: for all else. Two connections: a Redis
-    without room refuses the first, and cuts nobody off who looks or cancels.
+    Two connections: a Redis without room refuses the first, and cuts nobody off who looks or
+    cancels.
     """
-
-    name = "booking"
 
     def __init__(self, url: str) -> None:
         told = "the booking queue takes nobody in"
@@ -27,3 +42,32 @@ class BookingDesk(Part):
     async def close(self) -> None:
         for line in self._lines:
             await line.close()
+
+
+class KafkaBookingDesk(BookingDesk):
+    """The queue of the topic booking-queue, which the pod follows and appends to."""
+
+    is_optional = True
+
+    def __init__(self, lines: BookingLog, log: CommandLog) -> None:
+        self._lines = lines
+        self._log = log
+        self.entrance = self.queue = KafkaBookingQueue(lines, log, lines.codecs)
+
+    async def start(self) -> None:
+        await started(self._lines)
+        await started(self._log)
+
+    async def close(self) -> None:
+        await closed(self._log)
+        await closed(self._lines)
+
+    def readiness(self) -> Mapping[str, bool]:
+        return {self.name: self._lines.is_ready() and self._log.is_ready()}
+
+    def troubles(self) -> Mapping[str, str]:
+        return {self.name: self._lines.trouble or self._log.trouble}
+
+    def ended(self) -> Mapping[str, str]:
+        error = self._lines.failure
+        return {self.name: type(error).__name__} if error else {}

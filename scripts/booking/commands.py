@@ -2,11 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import wraps
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
+from api.settings import IN_KAFKA, IN_REDIS
+from infra.process.environment import BadSetting
+from schemas.topics import BOOKING_QUEUE
+from scripts.brokers.addresses import NotUp, servers
 from scripts.command_line import printable
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
@@ -18,33 +25,97 @@ from scripts.program.options import (
     json_option,
     yes_option,
 )
+from serdes.registry.known_ids import SchemaIdsError
+from serdes.schema_source import SchemaSource
 from state.domain.booking_queue.figures import CLEANED_AT_ONCE
 from state.domain.booking_queue.queue import BookingQueue, QueueAway, QueueUnreadable, Standing
+from state.kafka.command_log import CommandLog
 from state.redis.booking_queue.queue import RedisBookingQueue
 from state.redis.client import client_of
+from state.views.booking_queue.log import BookingLog
+from state.views.booking_queue.queue import KafkaBookingQueue
+from state.views.following.heartbeat import TopicMissing
+from state.views.following.live import NotReady
 
 PATIENCE_S: Final = 10.0
+READ_S: Final = 300.0
+"""How long the log of a queue in Kafka may take to be read."""
 LISTED_MAX: Final = 1_000
 
 _Told = TypeVar("_Told")
 
-redis_option = click.option(
-    "--redis", "url", envvar="REDIS_URL", required=True, help="As the pods have it: REDIS_URL."
-)
+Where = str | None
+
+
+def _where(url: str, kept_in: str) -> Where:
+    """Return the address of Redis, or None for a queue in Kafka; raises where neither is told."""
+    if kept_in == IN_KAFKA:
+        return None
+    if not url:
+        raise click.UsageError(f"give --redis, or REDIS_URL, or --in {IN_KAFKA}")
+    return url
+
+
+def queue_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Give a command what says where the queue is, as one argument `at`."""
+
+    @click.option("--redis", "url", envvar="REDIS_URL", default="", help="As the pods have it.")
+    @click.option(
+        "--in",
+        "kept_in",
+        type=click.Choice([IN_REDIS, IN_KAFKA]),
+        envvar="SEATSTREAM_API_BOOKING_QUEUE",
+        default=IN_REDIS,
+        show_default=True,
+        help="What keeps the queue, as the pods have it.",
+    )
+    @wraps(function)
+    def run(*, url: str, kept_in: str, **named: Any) -> int:
+        return function(at=_where(url, kept_in), **named)
+
+    return run
+
+
 event_argument = click.argument("event", type=click.IntRange(0), required=False)
 items_argument = click.argument("items", metavar="ITEM...", nargs=-1, required=True)
-failures = failing(QueueAway, QueueUnreadable, OSError)
+failures = failing(
+    BadSetting, NotReady, NotUp, QueueAway, QueueUnreadable, SchemaIdsError, TopicMissing, OSError
+)
 
 
-def _asked(url: str, ask: Callable[[BookingQueue], Awaitable[_Told]]) -> _Told:
+def _asked(at: Where, ask: Callable[[BookingQueue], Awaitable[_Told]]) -> _Told:
     async def go() -> _Told:
-        client = client_of(url, timeout_s=PATIENCE_S)
-        try:
-            return await ask(RedisBookingQueue(client.execute_command))
-        finally:
-            await client.aclose()
+        async with _queue_in_kafka() if at is None else _queue_at(at) as queue:
+            return await ask(queue)
 
     return asyncio.run(go())
+
+
+@asynccontextmanager
+async def _queue_at(url: str) -> AsyncIterator[BookingQueue]:
+    client = client_of(url, timeout_s=PATIENCE_S)
+    try:
+        yield RedisBookingQueue(client.execute_command)
+    finally:
+        await client.aclose()
+
+
+@asynccontextmanager
+async def _queue_in_kafka() -> AsyncIterator[BookingQueue]:
+    """Give the queue once all of its log is read; raises NotReady."""
+    told = servers()
+    schemas = SchemaSource(told.registry_url, Path())
+    log = CommandLog(told.brokers, topic=BOOKING_QUEUE.name, kafka=told.kafka)
+    log.start()
+    try:
+        with BookingLog(told.brokers, schemas=schemas, kafka=told.kafka) as lines:
+            await asyncio.to_thread(lines.wait_ready, READ_S)
+            async with asyncio.timeout(PATIENCE_S):
+                while not log.is_ready():  # noqa: ASYNC110 (its thread tells nobody)
+                    await asyncio.sleep(0.05)
+            yield KafkaBookingQueue(lines, log, lines.codecs)
+    finally:
+        await log.close()
 
 
 async def _events(queue: BookingQueue, event: int | None) -> Sequence[int]:
@@ -53,10 +124,10 @@ async def _events(queue: BookingQueue, event: int | None) -> Sequence[int]:
 
 @command("stats")
 @event_argument
-@redis_option
+@queue_options
 @json_option
 @failures
-def stats(*, event: int | None, url: str, as_json: bool) -> int:
+def stats(*, event: int | None, at: Where, as_json: bool) -> int:
     """Show how long the queue of an event is, how old, and what became of items; or of all events.
 
     Example: seatstream booking-queue stats 7
@@ -65,7 +136,7 @@ def stats(*, event: int | None, url: str, as_json: bool) -> int:
     async def ask(queue: BookingQueue) -> dict[int, Standing]:
         return {one: await queue.standing(one) for one in await _events(queue, event)}
 
-    found = _asked(url, ask)
+    found = _asked(at, ask)
     told = [{"event": one, **standing._asdict()} for one, standing in found.items()]
     if as_json:
         click.echo(json.dumps({"events": told}))
@@ -82,10 +153,10 @@ def stats(*, event: int | None, url: str, as_json: bool) -> int:
 
 @command("dead")
 @event_argument
-@redis_option
+@queue_options
 @json_option
 @failures
-def list_dead(*, event: int | None, url: str, as_json: bool) -> int:
+def list_dead(*, event: int | None, at: Where, as_json: bool) -> int:
     """List items that failed for good, the longest dead first, up to 1000 an event.
 
     Exit codes: 0 there is none, 1 there are some.
@@ -103,7 +174,7 @@ def list_dead(*, event: int | None, url: str, as_json: bool) -> int:
                     found.append({**told, "reason": item.reason, "request": asked})
         return found
 
-    found = _asked(url, ask)
+    found = _asked(at, ask)
     if as_json:
         click.echo(json.dumps({"dead": found}))
     else:
@@ -115,12 +186,12 @@ def list_dead(*, event: int | None, url: str, as_json: bool) -> int:
 
 @command("requeue")
 @items_argument
-@redis_option
+@queue_options
 @dry_run_option
 @yes_option
 @json_option
 @failures
-def requeue(*, items: tuple[str, ...], url: str, dry_run: bool, yes: bool, as_json: bool) -> int:
+def requeue(*, items: tuple[str, ...], at: Where, dry_run: bool, yes: bool, as_json: bool) -> int:
     """Have dead items tried anew, each at the end of its event's line, under a new key.
 
     Mend first what they died of. Exit codes: 0 done, 1 some item was not dead.
@@ -133,19 +204,17 @@ def requeue(*, items: tuple[str, ...], url: str, dry_run: bool, yes: bool, as_js
     ):
         return FOUND
     confirmed(f"Have {len(items)} items tried anew?", yes=yes)
-    return _done(
-        url, items, lambda queue, item: queue.requeue(item), "tried anew", as_json=as_json
-    )
+    return _done(at, items, lambda queue, item: queue.requeue(item), "tried anew", as_json=as_json)
 
 
 @command("remove")
 @items_argument
-@redis_option
+@queue_options
 @dry_run_option
 @yes_option
 @json_option
 @failures
-def remove(*, items: tuple[str, ...], url: str, dry_run: bool, yes: bool, as_json: bool) -> int:
+def remove(*, items: tuple[str, ...], at: Where, dry_run: bool, yes: bool, as_json: bool) -> int:
     """Forget dead items for good: whoever asks for them is told that there is none.
 
     Exit codes: 0 done, 1 some item was not dead.
@@ -156,21 +225,21 @@ def remove(*, items: tuple[str, ...], url: str, dry_run: bool, yes: bool, as_jso
     ):
         return FOUND
     confirmed(f"Forget {len(items)} items?", yes=yes)
-    return _done(url, items, lambda queue, item: queue.remove(item), "removed", as_json=as_json)
+    return _done(at, items, lambda queue, item: queue.remove(item), "removed", as_json=as_json)
 
 
 @command("cleanup")
 @event_argument
-@redis_option
+@queue_options
 @dry_run_option
 @json_option
 @failures
-def cleanup(*, event: int | None, url: str, dry_run: bool, as_json: bool) -> int:
+def cleanup(*, event: int | None, at: Where, dry_run: bool, as_json: bool) -> int:
     """End what is over, and give back what dead workers had; pods do so every 30 s.
 
     Example: seatstream booking-queue cleanup
     """
-    steps = [f"clean up event {one}" for one in _asked(url, lambda queue: _events(queue, event))]
+    steps = [f"clean up event {one}" for one in _asked(at, lambda queue: _events(queue, event))]
     if dry_run:
         is_all(steps, dry_run=True, as_json=as_json)
         return FOUND if steps else DONE
@@ -186,7 +255,7 @@ def cleanup(*, event: int | None, url: str, dry_run: bool, as_json: bool) -> int
                     break
         return moved
 
-    moved = _asked(url, ask)
+    moved = _asked(at, ask)
     click.echo(
         json.dumps(moved)
         if as_json
@@ -196,7 +265,7 @@ def cleanup(*, event: int | None, url: str, dry_run: bool, as_json: bool) -> int
 
 
 def _done(
-    url: str,
+    at: Where,
     items: Sequence[str],
     act: Callable[[BookingQueue, str], Awaitable[bool]],
     word: str,
@@ -206,7 +275,7 @@ def _done(
     async def ask(queue: BookingQueue) -> dict[str, bool]:
         return {item: await act(queue, item) for item in items}
 
-    came = _asked(url, ask)
+    came = _asked(at, ask)
     if as_json:
         click.echo(json.dumps({"items": came}))
     else:

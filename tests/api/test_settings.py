@@ -138,3 +138,5 @@ def test_grpc_needs_a_redis_and_a_certificate_its_key(environ: dict[str, str]) -
         "SEATSTREAM_API_GRPC_KEY": __file__,
     }
     assert ApiSettings.from_env(whole).grpc_port == 50_051
+    in_kafka = {"SEATSTREAM_API_BOOKING_QUEUE": "kafka", "SEATSTREAM_API_GRPC_PORT": "50051"}
+    assert ApiSettings.from_env(in_kafka).booking_queue == "kafka"

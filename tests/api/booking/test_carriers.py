@@ -14,7 +14,7 @@ from support.seats.section_commands import A
 from api.booking import carriers as carrying
 from api.booking.carriers import Carriers
 from api.booking.carrying import carried_out
-from api.parts.booking import BookingDesk
+from api.parts.booking import RedisBookingDesk
 from api.pod import Pod
 from state.domain.booking_queue.figures import RETRIES_MAX
 from state.domain.booking_queue.queue import Enqueued, QueueAway, Settled, Taken
@@ -36,7 +36,7 @@ async def pod_at(url: str, text: str = "." * 20) -> AsyncIterator[tuple[Pod, Sea
     async with redis_at(url) as client:
         async for name in client.scan_iter(f"{PREFIX}queue*"):
             await client.delete(name)
-        seats, desk = Seats().open(text), BookingDesk(url)
+        seats, desk = Seats().open(text), RedisBookingDesk(url)
         pod = pod_over(seats, parts={"booking": desk}, grpc_port=1, bookers=3)
         try:
             yield pod, seats, client

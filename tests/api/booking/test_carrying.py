@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from support.booking_queue.log_in_memory import CODECS, LinesInMemory, LogInMemory
 from support.pods.reservation_pods import NotAppended, Seats, pod_over
 from support.records.event_values import event
 from support.seats.section_commands import A
@@ -12,11 +13,14 @@ from support.seats.section_commands import A
 from api.booking import carrying
 from api.booking.carrying import Failed, carried_out, given_back
 from api.pod import Pod
+from state.domain.booking_queue.figures import LEASE_MS
 from state.domain.booking_queue.items import Item, item_id
+from state.domain.booking_queue.queue import Settled
 from state.domain.booking_queue.statuses import DeadReason, ItemStatus
 from state.domain.booking_queue.wishes import Carried, Wish
 from state.domain.carts.limits import Limits
-from state.records.booking_queue.wishes import encoded
+from state.records.booking_queue.wishes import encoded, encoded_outcome
+from state.views.booking_queue.queue import KafkaBookingQueue
 
 WISH = Wish(A, (), 2, 0, "", ())
 
@@ -157,3 +161,33 @@ def test_bytes_that_are_no_wish_are_set_aside_and_ask_for_nothing() -> None:
         assert seats.sent == []
 
     run(test)
+
+
+def test_what_a_pod_held_before_it_died_is_what_another_pod_records_of_the_item() -> None:
+    """The queue lies in a log, and the first pod dies between the seats and their outcome."""
+
+    async def go() -> None:
+        seats, now_ms = Seats().open("...."), [1_900_000_000_000]
+        log = LogInMemory(clock_ms=lambda: now_ms[0])
+        dying, living = (
+            KafkaBookingQueue(LinesInMemory(log), log, CODECS, clock_ms=lambda: now_ms[0])
+            for _ in range(2)
+        )
+        await dying.enqueue(7, "ann", "k", item().request)
+        lost = await dying.take(7)
+        assert lost is not None
+        held = await carried_out(pod_over(seats), lost.item)
+        assert isinstance(held, Carried)
+        assert await living.take(7) is None
+        now_ms[0] += LEASE_MS
+        again = await living.take(7)
+        assert again is not None
+        pod = pod_over(seats)
+        assert await carried_out(pod, again.item) == held
+        assert (await living.complete(again, encoded_outcome(held))).is_recorded
+        late = await dying.complete(lost, encoded_outcome(held))
+        assert late == Settled(is_recorded=False, status=ItemStatus.COMPLETED)
+        assert late.status not in carrying.TAKEN_AWAY
+        assert status_of(pod, held.reservation_id) == "HELD"
+
+    asyncio.run(go())

@@ -162,6 +162,7 @@ def test_refusals_have_codes_and_nothing_of_what_was_refused_is_in_the_queue(
 ) -> None:
     async def test(one: Served) -> None:
         desk = one.pod.booking
+        assert isinstance(desk.entrance, RedisBookingQueue)
         desk.entrance = RedisBookingQueue(desk.entrance._ask, length_max=1)
         ask = one.stub.EnqueueBooking
         bad = wish(section="a;"), wish(key=""), wish(seat_count=99), wish(event_id=-1)

@@ -5,17 +5,24 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from support.pods.conditions import until
 from support.redis.locking import redis_at
 from support.redis.nodes import servers
 
-from api.parts.booking import BookingDesk
+from api.building import whole_pod
+from api.parts.booking import KafkaBookingDesk, RedisBookingDesk
+from api.settings import ApiSettings
 from state.domain.booking_queue.queue import Enqueued, QueueAway
 from state.domain.booking_queue.statuses import ItemStatus
+from state.kafka.command_log import CommandLog
+from state.views.booking_queue.log import BookingLog
+
+NOWHERE = "127.0.0.1:1"
 
 
 def test_without_redis_nobody_enters_and_nothing_is_connected_to() -> None:
     async def go() -> None:
-        desk = BookingDesk("")
+        desk = RedisBookingDesk("")
         with pytest.raises(QueueAway):
             await desk.entrance.enqueue(7, "ann", "k", b"{}")
         with pytest.raises(QueueAway):
@@ -23,6 +30,43 @@ def test_without_redis_nobody_enters_and_nothing_is_connected_to() -> None:
         await desk.close()
 
     asyncio.run(go())
+
+
+def test_without_brokers_nobody_enters_a_queue_in_kafka_and_the_pod_says_why() -> None:
+    async def go() -> None:
+        desk = KafkaBookingDesk(BookingLog(NOWHERE), CommandLog(NOWHERE))
+        await desk.start()
+        assert desk.readiness() == {"booking": False}
+        for ask in (
+            desk.entrance.enqueue(7, "ann", "k", b"{}"),
+            desk.queue.look("a" * 26 + "-7"),
+            desk.queue.take(7),
+        ):
+            with pytest.raises(QueueAway):
+                await ask
+        await until(lambda: desk.troubles()["booking"])
+        assert desk.ended() == {}
+        await desk.close()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("kept_in", "port", "kind"),
+    [
+        ("redis", 1, RedisBookingDesk),
+        ("kafka", 0, RedisBookingDesk),
+        ("kafka", 1, KafkaBookingDesk),
+    ],
+)
+def test_a_pod_has_the_queue_that_its_settings_name(
+    kept_in: str, port: int, kind: type, tmp_path: Path
+) -> None:
+    """A pod without a port for gRPC, whom nobody asks, follows no log."""
+    settings = ApiSettings(
+        brokers=NOWHERE, grpc_port=port, booking_queue=kept_in, cache_dir=tmp_path
+    )
+    assert type(whole_pod(settings).booking) is kind
 
 
 async def _fill_up(client: Redis) -> None:
@@ -35,7 +79,7 @@ def test_a_redis_without_room_refuses_who_comes_and_cuts_off_nobody_who_is_in(
     tmp_path: Path,
 ) -> None:
     async def go(url: str) -> None:
-        desk = BookingDesk(url)
+        desk = RedisBookingDesk(url)
         item = await desk.entrance.enqueue(7, "ann", "k", b"{}")
         assert isinstance(item, Enqueued)
         async with redis_at(url) as client:

@@ -11,7 +11,7 @@ from support.pods.whole_pods import EVENT, whole_pod
 from support.redis.locking import redis_at
 
 from api.booking.server import BookingServer
-from api.parts.booking import BookingDesk
+from api.parts.booking import RedisBookingDesk
 from api.pod import Pod
 from schemas.proto import booking_worker_pb2 as messages
 from schemas.proto.booking_worker_pb2_grpc import BookingWorkerServiceStub
@@ -84,7 +84,7 @@ async def served(
     async with redis_at(url) as client:
         await _empty(client)
     pod = pod or whole_pod(**of_event)
-    limits, desk = RateLimits(url), BookingDesk(url)
+    limits, desk = RateLimits(url), RedisBookingDesk(url)
     pod.settings = replace(pod.settings, **(settings or {}))
     pod.given = {**pod.given, "limits": limits, "booking": desk, **(given or {})}
     server = BookingServer(pod)
