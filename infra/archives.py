@@ -11,7 +11,7 @@ from typing import Final
 
 from infra.paths import APICURIO_HOME, ARCHIVES, KAFKA_LIB
 from infra.stack.java import archive_of
-from infra.stack.kafka import KafkaCluster
+from infra.stack.kafka import KafkaCluster, features_file
 from infra.stack.processes import Child, StackError, stop_all
 from infra.stack.registry import SchemaRegistry
 from infra.stack.running import ephemeral_directory
@@ -56,11 +56,12 @@ def _children(kafka: KafkaCluster, registry: SchemaRegistry) -> list[Child]:
 
 
 def remove_others() -> None:
-    """Remove archives of jars and of a Java that are not here any more."""
-    wanted = {archive_of(KAFKA_LIB), archive_of(APICURIO_HOME)}
-    for archive in ARCHIVES.glob("*.aot"):
-        if archive not in wanted:
-            archive.unlink(missing_ok=True)
+    """Remove what was made of jars and by a Java that are not here any more."""
+    wanted = {archive_of(KAFKA_LIB), archive_of(APICURIO_HOME), features_file()}
+    for kind in ("*.aot", "*.features"):
+        for file in ARCHIVES.glob(kind):
+            if file not in wanted:
+                file.unlink(missing_ok=True)
 
 
 def main() -> int:

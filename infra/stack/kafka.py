@@ -1,9 +1,11 @@
 """A KRaft cluster of one or three nodes, each broker and controller, as child processes."""
 
 import base64
+import hashlib
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -74,6 +76,41 @@ logger.server.level=INFO
 """
 
 
+# Where Kafka says at the format which features a cluster begins with.
+CHECKPOINT: Final = "bootstrap.checkpoint"
+
+
+def features_file() -> Path:
+    """Return where the features that these jars begin with are kept, behind their SHA-256."""
+    return archive_of(KAFKA_LIB).with_suffix(".features")
+
+
+def known_features() -> bytes:
+    """Return the kept checkpoint; empty where there is none, or not as it was written."""
+    with suppress(OSError):
+        kept = features_file().read_bytes()
+        features = kept[hashlib.sha256().digest_size :]
+        if kept == hashlib.sha256(features).digest() + features:
+            return features
+    return b""
+
+
+def keep_features(checkpoint: Path) -> None:
+    """Keep what a format has made for the next ones; where nothing can be written, nothing is."""
+    features = checkpoint.read_bytes()
+    file = features_file()
+    temporary = file.with_suffix(f".{os.getpid()}.new")
+    with suppress(OSError):
+        temporary.write_bytes(hashlib.sha256(features).digest() + features)
+        temporary.replace(file)
+
+
+def new_id() -> str:
+    """Return a random id as Kafka spells it, 22 letters of base64."""
+    # A leading dash would be taken for an option by Kafka's argument parser.
+    return base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=").replace("-", "A")
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One node's place: its directory and its two ports."""
@@ -134,7 +171,7 @@ class KafkaCluster:
         self._formats = []
         for node in self._nodes.values():
             self._write_configuration(node)
-            if not (node.directory / "formatted").exists():
+            if not ((node.directory / "formatted").exists() or self._formatted(node)):
                 self._formats.append((node, self._begin_format(node)))
 
     def _write_configuration(self, node: Node) -> None:
@@ -157,6 +194,29 @@ class KafkaCluster:
         (node.directory / "server.properties").write_text(text + overrides, encoding="utf-8")
         (node.directory / "log4j2.properties").write_text(LOGGING, encoding="utf-8")
 
+    def _formatted(self, node: Node) -> bool:
+        """Format a node as another was on this machine; False where none was, or none is known.
+
+        The features of a cluster are those of its jars, and all else has its own words: a second
+        of processor time less for each broker.
+        """
+        data, features = node.directory / "data", known_features()
+        # What is there already is Kafka's to judge.
+        if not features or (data / "meta.properties").exists():
+            return False
+        data.mkdir(exist_ok=True)
+        (data / CHECKPOINT).write_bytes(features)
+        words = {
+            "cluster.id": self._cluster_id(),
+            "directory.id": new_id(),
+            "node.id": node.node_id,
+            "version": 1,
+        }
+        text = "".join(f"{name}={value}\n" for name, value in words.items())
+        (data / "meta.properties").write_text(text, encoding="utf-8")
+        (node.directory / "formatted").touch()
+        return True
+
     def _begin_format(self, node: Node) -> Child:
         command = java(node.directory, 128, fast_jit=True) + from_archive(archive_of(KAFKA_LIB))
         command += ["-cp", f"{KAFKA_LIB}/*", "kafka.tools.StorageTool", "format"]
@@ -167,10 +227,8 @@ class KafkaCluster:
         """Return the id kept with the data; made at the first start."""
         file = self._directory / "cluster.id"
         if not file.exists():
-            identifier = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
-            # A leading dash would be taken for an option by Kafka's argument parser.
             temporary = file.with_suffix(".new")
-            temporary.write_text(identifier.replace("-", "A"), encoding="utf-8")
+            temporary.write_text(new_id(), encoding="utf-8")
             temporary.replace(file)
         return file.read_text(encoding="utf-8")
 
@@ -179,6 +237,7 @@ class KafkaCluster:
         for node, child in self._formats:
             if child.wait(FORMAT_TIMEOUT_S) != 0:
                 raise StackError(f"Kafka's storage was not formatted:\n{tail(child.output())}")
+            keep_features(node.directory / "data" / CHECKPOINT)
             (node.directory / "formatted").touch()
         for node in self._nodes.values():
             self._start(node)

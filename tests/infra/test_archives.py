@@ -9,6 +9,7 @@ from infra.archives import main
 from infra.paths import APICURIO_HOME, KAFKA_LIB
 from infra.stack import ephemeral_stack, java, kafka, registry
 from infra.stack.java import archive_of
+from infra.stack.kafka import features_file
 
 
 @pytest.fixture
@@ -42,7 +43,10 @@ def test_with_the_archives_there_no_server_is_started_and_old_ones_go(elsewhere:
     for home in (KAFKA_LIB, APICURIO_HOME):
         archive_of(home).write_bytes(b"classes")
     (elsewhere / "kafka-0123456789abcdef.aot").touch()
+    (elsewhere / "kafka-0123456789abcdef.features").touch()
+    features_file().touch()
     assert main() == 0
+    assert list(elsewhere.glob("*.features")) == [features_file()]
     assert set(elsewhere.glob("*.aot")) == {archive_of(KAFKA_LIB), archive_of(APICURIO_HOME)}
     assert archive_of(KAFKA_LIB).read_bytes() == b"classes"
 

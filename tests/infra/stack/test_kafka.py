@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.stack import kafka
+from infra.stack import java, kafka
 from infra.stack.kafka import KafkaCluster
 from infra.stack.processes import Child, PortTakenError, StackError, wait_until
 
@@ -157,6 +157,7 @@ def test_a_broker_that_ends_at_its_start_says_why(
 def test_a_disk_that_cannot_be_formatted_ends_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(java, "ARCHIVES", tmp_path / "none")
     monkeypatch.setattr(kafka, "java", lambda *_, **__: ["sh", "-c", "echo no room; exit 1"])
     cluster = KafkaCluster(tmp_path, 1, NONE, fast_jit=True)
     cluster.prepare()
@@ -164,3 +165,75 @@ def test_a_disk_that_cannot_be_formatted_ends_the_start(
         cluster.begin()
     assert not (tmp_path / "broker-1" / "formatted").exists()
     assert cluster.children == {}
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the folder where a machine's first format keeps what the next ones need."""
+    home = tmp_path / "archives"
+    home.mkdir()
+    monkeypatch.setattr(java, "ARCHIVES", home)
+    return home
+
+
+@pytest.mark.kafka
+@pytest.mark.usefixtures("elsewhere")
+def test_a_second_node_is_formatted_as_kafka_formatted_the_first_without_its_help(
+    tmp_path: Path,
+) -> None:
+    first = KafkaCluster(tmp_path / "first", 1, NONE, fast_jit=True)
+    first.prepare()
+    [(_, child)] = first._formats
+    assert child.wait(60) == 0, child.output()
+    data = [tmp_path / name / "broker-1" / "data" for name in ("first", "second")]
+    kafka.keep_features(data[0] / kafka.CHECKPOINT)
+    second = KafkaCluster(tmp_path / "second", 1, NONE, fast_jit=True)
+    second.prepare()
+    assert second.all_children() == []
+    assert (tmp_path / "second" / "broker-1" / "formatted").exists()
+    assert (data[1] / kafka.CHECKPOINT).read_bytes() == (data[0] / kafka.CHECKPOINT).read_bytes()
+    theirs, ours = (properties_in(one / "meta.properties") for one in data)
+    assert theirs.keys() == ours.keys()
+    for name in ("node.id", "version"):
+        assert theirs[name] == ours[name]
+    # Another cluster, another disk; ids of 22 letters both.
+    for name in ("cluster.id", "directory.id"):
+        assert re.fullmatch(r"[\w-]{22}", theirs[name])
+        assert re.fullmatch(r"\w[\w-]{21}", ours[name])
+        assert theirs[name] != ours[name]
+    assert ours["cluster.id"] == (tmp_path / "second" / "cluster.id").read_text(encoding="utf-8")
+
+
+def test_what_a_format_has_kept_is_not_believed_when_it_is_spoilt(elsewhere: Path) -> None:
+    assert kafka.known_features() == b""
+    (elsewhere / kafka.CHECKPOINT).write_bytes(b"features")
+    kafka.keep_features(elsewhere / kafka.CHECKPOINT)
+    assert kafka.known_features() == b"features"
+    kept = kafka.features_file().read_bytes()
+    for spoilt in (b"", kept[:-1], kept + b"s", b"x" + kept[1:]):
+        kafka.features_file().write_bytes(spoilt)
+        assert kafka.known_features() == b""
+
+
+def test_a_disk_with_data_is_left_to_kafka(
+    tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "java", lambda *_, **__: ["sh", "-c", "exit 0"])
+    (elsewhere / kafka.CHECKPOINT).write_bytes(b"features")
+    kafka.keep_features(elsewhere / kafka.CHECKPOINT)
+    meta = tmp_path / "node" / "broker-1" / "data" / "meta.properties"
+    meta.parent.mkdir(parents=True)
+    meta.write_text("node.id=1\n", encoding="utf-8")
+    cluster = KafkaCluster(tmp_path / "node", 1, NONE, fast_jit=True)
+    cluster.prepare()
+    [(_, child)] = cluster._formats
+    child.wait(60)
+    assert meta.read_text(encoding="utf-8") == "node.id=1\n"
+    assert not (tmp_path / "node" / "broker-1" / "formatted").exists()
+
+
+def test_where_nothing_can_be_written_a_format_keeps_nothing(elsewhere: Path) -> None:
+    (elsewhere / kafka.CHECKPOINT).write_bytes(b"features")
+    kafka.features_file().mkdir()
+    kafka.keep_features(elsewhere / kafka.CHECKPOINT)
+    assert kafka.known_features() == b""
