@@ -66,9 +66,11 @@ def believed(place: Place, route: Route, committed: int, marks: Watermarks) -> i
     if known is None and marks.changelog_high[place] > 0:
         # An owner commits an offset before it writes state, so the group once had one.
         message = (
-            f"{name}: {route.changelog} holds state, but the group has no committed offset: the "
-            "offsets expired or were deleted. Stop all workers of the group, set its offset "
-            "here to 0, and start them: nothing is applied twice, but outcomes are told again"
+            f"{name}: {route.changelog} holds state, but the group has no committed offset. Is "
+            "this the group whose workers made that state (SEATSTREAM_APP_ID)? Two groups must "
+            "never write one state. If it is, its offsets expired or were deleted: stop all its "
+            "workers, set its offset here to 0, and start them: nothing is applied twice, but "
+            "outcomes are told again"
         )
         raise PartitionTrouble(message, "offsets")
     offset = low if known is None else known

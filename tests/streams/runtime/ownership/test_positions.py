@@ -30,6 +30,7 @@ def test_who_never_committed_and_wrote_nothing_begins_with_the_first_record() ->
     ("committed", "changelog_high", "told"),
     [
         (NOTHING_COMMITTED, 1, "but the group has no committed offset"),
+        (NOTHING_COMMITTED, 1, "SEATSTREAM_APP_ID"),
         (21, 0, "lies beyond the end 20"),
         (9, 0, "lies before the first record 10.*skip_lost_commands --role judge$"),
         (15, -1, "do not tell where it ends"),
