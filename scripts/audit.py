@@ -1,6 +1,6 @@
 """Judges the whole log of seats and money: nothing lost, no seat sold twice, nobody charged twice.
 
-Reads all thirteen topics read committed up to a snapshot of their ends, folds the commands with an
+Reads all topics read committed up to a snapshot of their ends, folds the commands with an
 oracle that shares only the schemas with the workers, and compares every outcome, every stored
 state, the status of every section and the dead letters with it. Payments are followed by the
 words of their table, and their money is compared with the seats; carts are compared with
@@ -9,7 +9,8 @@ waiting rooms there with what was written of their turns.
 Records that strangers wrote into these topics are counted and passed over; so are values of the
 state that cannot be read where a newer one follows. The log must be at rest, which is when the
 group has committed every command: stop the buyers, and let the workers finish. Until then there is
-no verdict, but what is wrong already is told.
+no verdict, but what is wrong already is told. Partitions are judged by as many processes as there
+are cores; each has the records of one in memory.
 
     python -m scripts.audit
 
@@ -24,8 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 
-from scripts.auditing.checks import audit
-from scripts.auditing.log import nothing_is_garbage, read_log
+from scripts.auditing.apart.processes import audit_apart
 from scripts.auditing.report import as_json, as_text
 from scripts.auditing.topics import CannotRead
 from scripts.brokers.addresses import NotUp, servers
@@ -69,6 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="REDIS_URL of the pods: locks of seats and waiting rooms there are judged too",
     )
     parser.add_argument(
+        "--processes",
+        type=int,
+        default=0,
+        metavar="N",
+        help="judge N partitions at once; by default one a core, up to 8",
+    )
+    parser.add_argument(
         "--from-snapshot",
         type=Path,
         metavar="FILE",
@@ -79,9 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _from_snapshot(arguments.from_snapshot, as_json=arguments.json)
     started = monotonic()
     try:
-        with nothing_is_garbage():
-            log = read_log(servers(), arguments.group, arguments.ledger, arguments.redis)
-            report = audit(log, allow_repeats=arguments.allow_repeats)
+        report = audit_apart(
+            *(servers(), arguments.group, arguments.ledger, arguments.redis),
+            allow_repeats=arguments.allow_repeats,
+            processes=arguments.processes,
+        )
     except (CannotRead, NotUp) as error:
         print(json.dumps({"error": str(error)}) if arguments.json else str(error))
         return 3

@@ -6,13 +6,13 @@ is seen even if oracle and handlers shared a mistake.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 from scripts.auditing.card_data.judging import judge_cards
 from scripts.auditing.carts import Carts, read_carts
-from scripts.auditing.facts import Facts, Traces, facts_of
+from scripts.auditing.facts import Facts, Kept, Traces, facts_of, kept_of
 from scripts.auditing.families import (
     carts,
     changelog,
@@ -31,9 +31,9 @@ from scripts.auditing.families import (
 )
 from scripts.auditing.issued.judging import judge_issued, judge_payments
 from scripts.auditing.issued.reading import read_issued
-from scripts.auditing.locks.judging import add_owners, judge_locks, sorted_out
+from scripts.auditing.locks.judging import Locks, add_owners, judge_locks, sorted_out
 from scripts.auditing.log import Log
-from scripts.auditing.report import Notes, Report, excerpt
+from scripts.auditing.report import Notes, Report, Violation, excerpt
 from scripts.auditing.waiting.judging import judge_lines
 from scripts.program.progress import progress as shown_progress
 
@@ -43,7 +43,6 @@ FAMILIES: tuple[Callable[[Facts, Notes], None], ...] = (
     progress.check,  # I13, I14: how far state and group are
     seats.check,  # I1: counts add up
     outcomes.check,  # I4, I8, I19: each command has its outcomes
-    carts.check,  # I8, I25: carts are told what they must be
     payments.check,  # I8: payments are told what they must be
     holders.check,  # I3, I4: who has each seat
     reservations.check,  # I7, I9: what becomes of each reservation
@@ -54,6 +53,25 @@ FAMILIES: tuple[Callable[[Facts, Notes], None], ...] = (
     statuses.check,  # I16, I18: what was published of sections
     dead_letters.check,  # I23: what could not be read or survived
 )
+"""Those that need one partition; `carts` compares several, in `joined`."""
+
+
+@dataclass(slots=True)
+class Part:
+    """What is left of one partition that was judged, once its records are gone.
+
+    report: what was found in it; its figures are added to those of others.
+    digest: of everything that was expected.
+    claims: whose its captures are. carts: how parts of carts stand, and their payments.
+    locks:  how those stand who own locks in its sections.
+    """
+
+    report: Report
+    digest: bytes
+    kept: Kept
+    claims: money.Claims
+    carts: Carts
+    locks: Locks
 
 
 def audit(log: Log, *, allow_repeats: bool = False, traces: Traces | None = None) -> Report:
@@ -62,61 +80,34 @@ def audit(log: Log, *, allow_repeats: bool = False, traces: Traces | None = None
     allow_repeats: the group was rewound, so outcomes may come again, byte for byte.
     traces:        filled on the way.
     """
-    report = Report()
-    digest = sha256()
-    claims: money.Claims = defaultdict(list)
-    of_carts, issued = read_carts(log, report), read_issued(log, report)
-    locks = sorted_out(log)
+    parts = []
     with shown_progress("partitions judged") as told:
         for partition in range(log.partitions):
-            notes = Notes(partition, report)
-            facts = judge(
-                log, notes, digest, claims, of_carts, allow_repeats=allow_repeats, traces=traces
-            )
-            judge_payments(facts, issued, report)
-            add_owners(facts, locks)
+            parts.append(judge(log, partition, allow_repeats=allow_repeats, traces=traces))
             told(partition + 1, log.partitions)
-    money.judge_claims(claims, report)
-    carts.judge_carts(of_carts, report)
-    judge_issued(issued, report)  # I26: tickets of what is paid for
+    report = Report()
     judge_cards(log, report)  # I24: no card's number anywhere
-    judge_lines(log, report)  # I22: waiting rooms
-    judge_locks(log, locks, report)  # I21: locks of seats
-    report.digest = digest.hexdigest()[:16]
-    for name, violation in report.first_by_invariant().items():
-        report.excerpts[name] = list(excerpt(log, violation))
-    return report
+    return joined(log, report, parts, lambda violation: list(excerpt(log, violation)))
 
 
 def judge(
-    log: Log,
-    notes: Notes,
-    digest: Any,
-    claims: money.Claims,
-    of_carts: Carts,
-    *,
-    allow_repeats: bool,
-    traces: Traces | None,
-) -> Facts:
-    """Let every family judge one partition, whose facts are gone before those of the next come.
-
-    digest: a hash to add everything that was expected to. claims: to add whose captures are.
-    of_carts: what lies in their topics, to add how their parts stand.
-    """
-    facts = facts_of(
-        log,
-        notes,
-        allow_repeats=allow_repeats,
-        traces=traces,
-        told_carts=of_carts.told.get(notes.partition, []),
-    )
+    log: Log, partition: int, *, allow_repeats: bool = False, traces: Traces | None = None
+) -> Part:
+    """Let every family judge one partition; its facts are gone before those of the next come."""
+    report = Report()
+    notes = Notes(partition, report)
+    facts = facts_of(log, notes, allow_repeats=allow_repeats, traces=traces)
+    digest = sha256()
     for expected in facts.sequence:
         digest.update(expected.body)
     for check in FAMILIES:
         check(facts, notes)
-    money.add_claims(facts, claims)
-    money.add_carts(facts, of_carts)
-    carts.add_parts(facts, of_carts)
+    claims: money.Claims = defaultdict(list)
+    part = Part(report, digest.digest(), kept_of(facts), claims, Carts(), sorted_out(log))
+    money.add_claims(facts, part.claims)
+    money.add_carts(facts, part.carts)
+    carts.add_parts(facts, part.carts)
+    add_owners(facts, part.locks)
     if traces is not None:
         traces.sections |= facts.oracle.sections
         traces.payments |= {
@@ -124,4 +115,43 @@ def judge(
             for reservation_id, payment in facts.purchases.by_id.items()
             if reservation_id in traces.wanted
         }
-    return facts
+    return part
+
+
+def joined(
+    log: Log,
+    report: Report,
+    parts: Sequence[Part],
+    excerpt_of: Callable[[Violation], list[str]],
+) -> Report:
+    """Judge what several partitions say; return the report with what was found of each.
+
+    log:        topics that are read at once: of carts, tickets and waiting rooms, and locks.
+    report:     has what was found before.
+    parts:      by partition.
+    excerpt_of: the records around a violation.
+    """
+    of_carts, issued, locks = read_carts(log, report), read_issued(log, report), sorted_out(log)
+    claims: money.Claims = defaultdict(list)
+    digest = sha256()
+    for part in parts:
+        report.take(part.report)
+        digest.update(part.digest)
+        partition = part.kept.partition
+        carts.check(part.kept, of_carts.told.get(partition, []), Notes(partition, report))
+        judge_payments(part.kept, issued, report)
+        for of, listed in part.claims.items():
+            claims[of] += listed
+        of_carts.payments |= part.carts.payments
+        for reservation_id, records in part.carts.truth.items():
+            of_carts.truth[reservation_id] += records
+        locks.truth |= part.locks.truth
+    money.judge_claims(claims, report)
+    carts.judge_carts(of_carts, report)
+    judge_issued(issued, report)  # I26: tickets of what is paid for
+    judge_lines(log, report)  # I22: waiting rooms
+    judge_locks(log, locks, report)  # I21: locks of seats
+    report.digest = digest.hexdigest()[:16]
+    for name, violation in report.first_by_invariant().items():
+        report.excerpts[name] = excerpt_of(violation)
+    return report

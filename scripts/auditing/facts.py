@@ -6,16 +6,15 @@ given the result and change none of it.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from schemas.topics import PAYMENT_COMMANDS, RESERVATION_OUTCOMES, SECTION_COMMANDS
-from scripts.auditing.carts import PartTold
 from scripts.auditing.log import Log
 from scripts.auditing.oracle.model import FREE_BYTES_MAX, Oracle
 from scripts.auditing.oracle.seats import Section
+from scripts.auditing.oracle.words import Reservation
 from scripts.auditing.purchases import Payment, Purchases, read_purchases
 from scripts.auditing.report import Notes, decimal, offset_of
 from scripts.auditing.schemas import Unreadable
@@ -124,7 +123,6 @@ class Facts:
     countless:   outcomes that name more seats than any section has.
     payments:    what payments must have been told, by the id of the command that told it.
     carts:       what carts must have been told, by the id of the command or lapse told of.
-    told_carts:  what the partition's sections told carts, wherever that lies.
     purchases:   what became of the money, as far as the topics of payments tell.
     """
 
@@ -146,12 +144,48 @@ class Facts:
     countless: list[Told] = field(default_factory=list)
     payments: dict[str, Expected] = field(default_factory=dict)
     carts: dict[str, Expected] = field(default_factory=dict)
-    told_carts: Sequence[PartTold] = ()
     purchases: Purchases = field(default_factory=Purchases)
 
     def is_ahead(self, trigger: int) -> bool:
         """Say whether the command at this offset was decided after the state was read."""
         return self.read_to is not None and trigger >= self.read_to
+
+
+@dataclass(slots=True)
+class Kept:
+    """What of a partition is compared with what lies in others, when all are read.
+
+    next_offset, read_to, carts: as in `Facts`.
+    done: payments of which a word must have been said, each with its reservation, if there is one.
+    """
+
+    partition: int
+    allow_repeats: bool
+    next_offset: int
+    read_to: int | None
+    carts: dict[str, Expected]
+    done: dict[str, tuple[Payment, Reservation | None]]
+
+    def is_ahead(self, trigger: int) -> bool:
+        """As of `Facts`."""
+        return self.read_to is not None and trigger >= self.read_to
+
+
+def kept_of(facts: Facts) -> Kept:
+    """Return what is kept of a partition whose records go."""
+    done = {
+        reservation_id: (payment, facts.oracle.reservations.get(reservation_id))
+        for reservation_id, payment in facts.purchases.by_id.items()
+        if payment.is_told_of
+    }
+    return Kept(
+        facts.partition,
+        facts.allow_repeats,
+        facts.stored.next_offset,
+        facts.read_to,
+        facts.carts,
+        done,
+    )
 
 
 def facts_of(
@@ -160,7 +194,6 @@ def facts_of(
     *,
     allow_repeats: bool = False,
     traces: Traces | None = None,
-    told_carts: Sequence[PartTold] = (),
 ) -> Facts:
     """Read and fold the partition of these notes; count what is read, and what strangers wrote.
 
@@ -176,7 +209,6 @@ def facts_of(
         stored,
         Oracle("section-commands", partition, log.partitions),
         stored.next_offset if partition in log.moved else None,
-        told_carts=told_carts,
     )
     fold_commands(facts, notes, traces)
     read_outcomes(facts, notes, traces)

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -34,7 +35,7 @@ from schemas.topics import (
     Topic,
 )
 from scripts.auditing.locks.reading import SeenLock, read_locks
-from scripts.auditing.schemas import Avro, WireFormat
+from scripts.auditing.schemas import WireFormat, own_schemas
 from scripts.auditing.topics import (
     CannotRead,
     Records,
@@ -73,6 +74,7 @@ class Log:
     carts:     cart-commands. carts_state: carts-changelog.
     confirmed: purchase-confirmed. issued: purchase-created. allocated: seats-allocated.
     slots:     performance-slots.
+    is_paid:   payments were played by some worker, whatever is read of them here.
     ledger:    what the mock gateway has decided; None where nobody gave it.
     locks:     those of seats in Redis; None where nobody named it. locks_read_ms: when, Unix ms.
     rooms:     waiting rooms in Redis, likewise. turns: waiting-turns, read behind them;
@@ -99,6 +101,7 @@ class Log:
     issued: Records = field(default_factory=dict)
     allocated: Records = field(default_factory=dict)
     slots: Records = field(default_factory=dict)
+    is_paid: bool = False
     ledger: tuple[Entry, ...] | None = None
     locks: tuple[SeenLock, ...] | None = None
     locks_read_ms: int = 0
@@ -166,20 +169,25 @@ def read_log(
 
 def wire_of(where: Servers, log: Log) -> WireFormat:
     """Return what reads the values of a log; raises CannotRead where ids are contradictory."""
-    values = [
-        records
-        for topic in (
-            *(log.commands, log.outcomes, log.statuses, log.payments, log.told, log.carts),
-            *(log.confirmed, log.issued, log.allocated, log.slots, log.turns, log.claims),
-        )
-        for records in topic.values()
-    ]
-    ids = {
-        int.from_bytes(record.value[1:5], "big")
-        for records in values
-        for record in records
-        if record.value and len(record.value) >= 5 and record.value[0] == 0
-    }
+    return wire_for(where, ids_in(log))
+
+
+def ids_in(log: Log) -> frozenset[int]:
+    """Return the schema ids that stand before the values of a log."""
+    topics = (
+        *(log.commands, log.outcomes, log.statuses, log.payments, log.told, log.carts),
+        *(log.confirmed, log.issued, log.allocated, log.slots, log.turns, log.claims),
+    )
+    values = (record.value for topic in topics for lying in topic.values() for record in lying)
+    return frozenset(
+        int.from_bytes(value[1:5], "big")
+        for value in values
+        if value and len(value) >= 5 and value[0] == 0
+    )
+
+
+def wire_for(where: Servers, ids: frozenset[int]) -> WireFormat:
+    """Return what reads values with these schema ids; as `wire_of`."""
     writers, told = writers_of(where.registry_url, ids)
     try:
         known = KnownIds()
@@ -191,7 +199,7 @@ def wire_of(where: Servers, log: Log) -> WireFormat:
             raise forgotten(lost[0], Registry(where.registry_url).url)
     except (SchemaIdsError, IdLogUnavailableError) as error:
         raise CannotRead(f"schema ids: {error}") from error
-    return WireFormat(Avro(), writers)
+    return WireFormat(own_schemas(), writers)
 
 
 def look_at_lines(consumer: Consumer, log: Log, redis_url: str) -> None:
@@ -228,7 +236,9 @@ def read_topics(
 
     status: the topic of statuses.
     """
-    log = Log(WireFormat(Avro(), {}), partition_count(consumer, SECTION_COMMANDS), committed)
+    log = Log(
+        WireFormat(own_schemas(), {}), partition_count(consumer, SECTION_COMMANDS), committed
+    )
     # Effects first and causes last: what the commands' snapshot lacks cannot have effects. What a
     # purchase knows of seats and gateways is read before these, and what moved it after them.
     log.slots = read_topic(consumer, PERFORMANCE_SLOTS)
@@ -283,11 +293,11 @@ def entries_of(ledger: Path) -> tuple[Entry, ...]:
 
 
 def writers_of(
-    registry_url: str, ids: set[int]
+    registry_url: str, ids: AbstractSet[int]
 ) -> tuple[dict[int, tuple[str, Any]], list[KnownId]]:
     """Return name and parsed schema for each id of ours, and what the registry told of those."""
     registry = Registry(registry_url, timeout_s=10)
-    avro = Avro()
+    avro = own_schemas()
     writers: dict[int, tuple[str, Any]] = {}
     told: list[KnownId] = []
     # No registry gives out another id than these.

@@ -80,6 +80,16 @@ class Payment:
         return self.asked is not None and not self.asked["deadlineMs"]
 
     @property
+    def is_told_of(self) -> bool:
+        """Say whether a word must have been said of it, which may be compared with it now.
+
+        One that was done before its turns were counted was never told of.
+        """
+        stored = self.stored
+        is_done_once = stored is not None and stored["bookingNumber"] and stored["turns"]
+        return bool(is_done_once) and not self.is_waiting
+
+    @property
     def status(self) -> str:
         """Return the status of the purchase; empty where there is none."""
         return "" if self.stored is None else str(self.stored["status"])
@@ -111,7 +121,8 @@ def read_purchases(log: Log, notes: Notes, quarantined: AbstractSet[int]) -> Pur
 
     quarantined: offsets of payment-commands that no worker survived.
     """
-    purchases = Purchases(is_played=any(log.purchases.values()) or log.ledger is not None)
+    is_played = log.is_paid or any(log.purchases.values()) or log.ledger is not None
+    purchases = Purchases(is_played=is_played)
     if not purchases.is_played:
         return purchases
     next_offset = read_state(log, notes, purchases)

@@ -4,7 +4,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from scripts.auditing.log import Log
@@ -153,6 +153,23 @@ class Report:
         if self.violations:
             return "wrong"
         return "exact" if self.is_at_rest else "not at rest"
+
+    def take(self, other: "Report") -> None:
+        """Add what was found elsewhere behind what was found here; excerpts and digest are not."""
+        for each in fields(self):
+            own, more = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(own, int):
+                setattr(self, each.name, own + more)
+            elif isinstance(own, Counter):
+                own.update(more)
+        self.violations += other.violations
+        for remarks, more in (
+            (self.foreign, other.foreign),
+            (self.superseded, other.superseded),
+        ):
+            for topic, remark in more.items():
+                known = remarks.setdefault(topic, replace(remark, count=0))
+                known.count += remark.count
 
     def add(self, violation: Violation) -> None:
         """Note one violation."""

@@ -8,7 +8,7 @@ bytes behind the record.
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,10 @@ INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 
 Schema = Any
 Fields = dict[str, Any]
+
+
+Ruled = tuple[tuple[str, ...], Callable[[Any], Any], Mapping[str, Any]]
+"""Where a field is, `surely_kept` of its range, and what the schema says beside it."""
 
 
 class Unreadable(Exception):
@@ -121,12 +125,11 @@ class Avro:
             fastavro.read.SchemaResolutionError,
         ) as error:
             raise Unreadable(f"{type(error).__name__}: {error}") from None
-        for path, rule in self._rules[name]:
+        for path, is_surely_kept, rule in self._rules[name]:
             value = fields
             for key in path:
                 value = value[key]
-            fault = broken(rule, value)
-            if fault:
+            if not is_surely_kept(value) and (fault := broken(rule, value)):
                 raise Unreadable(f"{'.'.join(path)}: {fault}")
         return dict(fields)
 
@@ -163,9 +166,7 @@ class Avro:
             self._named[id(schema)] = schema, named_in(schema)
         return self._named[id(schema)][1]
 
-    def _ruled(
-        self, schema: Schema, path: tuple[str, ...]
-    ) -> list[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    def _ruled(self, schema: Schema, path: tuple[str, ...]) -> list[Ruled]:
         """Return the fields, at any depth of records, that have a range to keep."""
         found = []
         for field in schema["fields"]:
@@ -173,10 +174,16 @@ class Avro:
             kind = field["type"]
             limits = {"charset", "minBytes", "maxBytes", "minimum"} & field.keys()
             if limits or kind == "int":
-                found.append((here, field))
+                found.append((here, surely_kept(field), field))
             if isinstance(kind, str) and self._raw.get(kind, {}).get("type") == "record":
                 found += self._ruled(self._raw[kind], here)
         return found
+
+
+@cache
+def own_schemas() -> Avro:
+    """Return the schemas of this repository, read once."""
+    return Avro()
 
 
 def _schemas_in(paths: Iterable[Path]) -> dict[str, Any]:
@@ -291,6 +298,22 @@ class Strict:
         if (not byte and shift > 7) or unsigned >> 64:
             raise Unreadable("a number that is too long")
         return (unsigned >> 1) ^ -(unsigned & 1), at
+
+
+def surely_kept(rule: Mapping[str, Any]) -> Callable[[Any], Any]:
+    """Return a quick look at a value that says yes only where it keeps a range.
+
+    Of numbers and of texts with a charset it says no only where they do not.
+    """
+    kind = rule["type"]
+    if kind in {"int", "long"}:
+        low, high = (INT_MIN, INT_MAX) if kind == "int" else (-(2**63), 2**63 - 1)
+        return range(max(low, rule.get("minimum", low)), high + 1).__contains__
+    if kind == "string" and "charset" in rule:
+        # No character of a charset takes more than a byte.
+        most = rule.get("maxBytes", "")
+        return re.compile(f"[{rule['charset']}]{{{rule.get('minBytes', 0)},{most}}}").fullmatch
+    return lambda _: False
 
 
 def broken(rule: Mapping[str, Any], value: Any) -> str | None:

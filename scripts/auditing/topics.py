@@ -1,6 +1,6 @@
 """Topics as they lie on the broker: their records, read up to the ends that they have now."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -37,6 +37,8 @@ class LogRecord:
 
 
 Records = dict[int, list[LogRecord]]
+Bounds = dict[int, tuple[int, int]]
+"""By partition: an offset, and one that is not reached."""
 
 
 @contextmanager
@@ -84,19 +86,30 @@ def partition_count(consumer: Consumer, topic: Topic) -> int:
     return len(found.partitions)
 
 
-def bounds_of(consumer: Consumer, topic: Topic) -> dict[int, tuple[int, int]]:
-    """Return first offset and end of each partition; the end is before any open transaction."""
+def bounds_of(consumer: Consumer, topic: Topic, partitions: Iterable[int] | None = None) -> Bounds:
+    """Return first offset and end of each partition; the end is before any open transaction.
+
+    partitions: of which; those that the topic has not are left out. None for all.
+    """
+    there = range(partition_count(consumer, topic))
     return {
         part: consumer.get_watermark_offsets(
             TopicPartition(topic.name, part), timeout=BROKER_TIMEOUT_S
         )
-        for part in range(partition_count(consumer, topic))
+        for part in (there if partitions is None else partitions)
+        if part in there
     }
 
 
-def read_topic(consumer: Consumer, topic: Topic) -> Records:
-    """Return every committed record up to the ends that the topic has now."""
-    bounds = bounds_of(consumer, topic)
+def read_topic(
+    consumer: Consumer, topic: Topic, partitions: Iterable[int] | None = None
+) -> Records:
+    """Return every committed record up to the ends that the topic has now, as `bounds_of`."""
+    return read_between(consumer, topic, bounds_of(consumer, topic, partitions))
+
+
+def read_between(consumer: Consumer, topic: Topic, bounds: Bounds) -> Records:
+    """Return every committed record from each first offset on up to the end beside it."""
     records: Records = {number: [] for number in bounds}
     ends: dict[int, int] = {}
     assigned = []
@@ -158,9 +171,11 @@ def record_of(message: Any) -> LogRecord:
     )
 
 
-def bounds_from_the_beginning(consumer: Consumer, topic: Topic) -> dict[int, tuple[int, int]]:
+def bounds_from_the_beginning(
+    consumer: Consumer, topic: Topic, partitions: Iterable[int] | None = None
+) -> Bounds:
     """Return the bounds of a topic of commands; raises CannotRead where its first are gone."""
-    bounds = bounds_of(consumer, topic)
+    bounds = bounds_of(consumer, topic, partitions)
     for partition, (low, _) in bounds.items():
         if low > 0:
             raise CannotRead(

@@ -7,7 +7,9 @@ import pytest
 from support.logs.audit_logs import sound_log
 
 from scripts import audit as command
+from scripts.auditing.checks import audit
 from scripts.auditing.log import Log
+from scripts.auditing.report import Report
 from scripts.auditing.topics import CannotRead
 from scripts.brokers import addresses
 from scripts.brokers.addresses import Servers
@@ -18,7 +20,11 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     """Return what is read in place of a broker's topics."""
     made = sound_log(7, 60)
     monkeypatch.setattr(command, "servers", lambda: Servers("nowhere:1", "http://nowhere"))
-    monkeypatch.setattr(command, "read_log", lambda *_: made)
+
+    def audited(*_: object, allow_repeats: bool, processes: int) -> Report:
+        return audit(made, allow_repeats=allow_repeats)
+
+    monkeypatch.setattr(command, "audit_apart", audited)
     return made
 
 
@@ -57,11 +63,11 @@ def test_outcomes_that_come_again_are_allowed_when_told_so(log: Log) -> None:
 def test_a_log_that_cannot_be_read_ends_with_3(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def unreadable(*_: object) -> Log:
+    def unreadable(*_: object, **__: object) -> Report:
         raise CannotRead("no end in sight")
 
     monkeypatch.setattr(command, "servers", lambda: Servers("nowhere:1", "http://nowhere"))
-    monkeypatch.setattr(command, "read_log", unreadable)
+    monkeypatch.setattr(command, "audit_apart", unreadable)
     assert command.main([]) == 3
     assert capsys.readouterr().out == "no end in sight\n"
     assert command.main(["--json"]) == 3

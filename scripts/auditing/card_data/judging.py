@@ -49,8 +49,10 @@ NO_TEXTS_IN_HEADERS: Final = frozenset(
 NAME_BY_TAG: Final = stored.STATE_BY_TAG | purchases.STATE_BY_TAG | carts.STATE_BY_TAG
 """Of all changelogs that are read: a tag means the same in each."""
 
-# Most records have none, and need not be decoded.
-_MANY_DIGITS: Final = re.compile(rb"[0-9]{4}(?:[ -]?[0-9]){9}")
+# Most records have none, and need not be decoded. In one shape for all digits, for a search that
+# begins with the same bytes is many times as quick.
+_SHAPE: Final = bytes.maketrans(b"0123456789-", b"0" * 10 + b" ")
+_MANY_DIGITS: Final = re.compile(rb"0000(?: ?0){9}")
 _CUT_MAX: Final = 4
 # Digits of a digest stand beside other hexadecimal ones; a single letter may be a text's length.
 _RUN: Final = re.compile(r"(?<![0-9A-Fa-f][A-Fa-f])(?<![0-9])[0-9][0-9 -]+(?![0-9A-Fa-f])")
@@ -71,19 +73,24 @@ def judge_cards(log: Log, report: Report) -> None:
 def where_card_is(wire: WireFormat, topic: str, record: LogRecord) -> str:
     """Return in which part of a record the number of a card may be; empty for none."""
     for name, value in record.headers:
-        may_be = name not in NO_TEXTS_IN_HEADERS and _MANY_DIGITS.search(value or b"")
+        may_be = name not in NO_TEXTS_IN_HEADERS and has_many_digits(value or b"")
         if may_be and has_card_number((value or b"").decode(errors="replace")):
             return f"header {name!r:.80}"
     key, value = record.key or b"", record.value or b""
     if key.startswith(OF_WORKERS):
         return "its answer" if have_card(answer_in(value)) else ""
-    if not _MANY_DIGITS.search(value) or key in stored.OF_WORKERS or key[:1] == purchases.TRACE:
+    if not has_many_digits(value) or key in stored.OF_WORKERS or key[:1] == purchases.TRACE:
         return ""
     try:
         fields = fields_of(wire, topic, key, value)
     except Unreadable:
         return "its bytes" if have_card(value) else ""
     return next((name for name, text in texts_of("", fields) if has_card_number(text)), "")
+
+
+def has_many_digits(value: bytes) -> bool:
+    """Say whether thirteen digits stand in a row, the later ones with a blank or dash between."""
+    return _MANY_DIGITS.search(value.translate(_SHAPE)) is not None
 
 
 def answer_in(value: bytes) -> bytes:

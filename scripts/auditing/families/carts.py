@@ -5,10 +5,10 @@ the money that is kept for it with the price of those that are sold.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from scripts.auditing.carts import Carts, Fields, PartTold, StoredCart
-from scripts.auditing.facts import Facts
+from scripts.auditing.facts import Facts, Kept
 from scripts.auditing.oracle.keys import PART_ID
 from scripts.auditing.report import Notes, Report, differences, offset_of
 
@@ -21,35 +21,38 @@ NEVER: dict[str, str] = {"status": "UNSPECIFIED"}
 OPEN = {"HELD", "PAYING"}
 
 
-def check(facts: Facts, notes: Notes) -> None:
-    """Compare what the sections of a partition told carts with what they must have told."""
+def check(kept: Kept, told_carts: Iterable[PartTold], notes: Notes) -> None:
+    """Compare what the sections of a partition told carts with what they must have told.
+
+    told_carts: what they told, wherever that lies.
+    """
     times: Counter[str] = Counter()
-    for told in facts.told_carts:
+    for told in told_carts:
         outcome_id = str(told.fields["outcomeId"])
-        if facts.is_ahead(offset_of(outcome_id)):
+        if kept.is_ahead(offset_of(outcome_id)):
             notes.report.ahead += 1
             continue
         times[outcome_id] += 1
-        compare(facts, notes, told, is_again=times[outcome_id] > 1)
-    for outcome_id, expected in facts.carts.items():
+        compare(kept, notes, told, is_again=times[outcome_id] > 1)
+    for outcome_id, expected in kept.carts.items():
         if not times[outcome_id]:
             where = expected.fields["request"]["reservationId"]
             message = f"{expected.name} {outcome_id} is missing"
             notes.bad("I8", "lost write", expected.trigger, message, reservation_id=where)
 
 
-def compare(facts: Facts, notes: Notes, told: PartTold, *, is_again: bool) -> None:
+def compare(kept: Kept, notes: Notes, told: PartTold, *, is_again: bool) -> None:
     """Compare one record with what its command or lapse must have led to."""
     outcome_id = str(told.fields["outcomeId"])
     trigger, where = offset_of(outcome_id), told.fields["request"]["reservationId"]
-    expected = facts.carts.get(outcome_id)
+    expected = kept.carts.get(outcome_id)
     anomaly, message = "", f"PartDecided {outcome_id}"
     if expected is None:
         # Told again after a rewind, it tells how the part stands then.
-        is_repeat = facts.allow_repeats and PART_ID.fullmatch(where)
+        is_repeat = kept.allow_repeats and PART_ID.fullmatch(where)
         anomaly, message = ("", "") if is_repeat else ("phantom effect", f"{message}: no command")
     elif is_again:
-        anomaly = "" if facts.allow_repeats else "duplicate effect"
+        anomaly = "" if kept.allow_repeats else "duplicate effect"
     elif told.record.key != expected.key or not told.is_home:
         anomaly, message = "wrong effect", f"{message} lies where no cart of its buyer is"
     elif (told.record.value or b"")[5:] != expected.body:

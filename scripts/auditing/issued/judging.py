@@ -8,27 +8,22 @@ the workers that issue may be away, or not be played at all.
 from collections import Counter
 from collections.abc import Iterator
 
-from scripts.auditing.facts import Facts
+from scripts.auditing.facts import Kept
 from scripts.auditing.issued.reading import Issued, Word
 from scripts.auditing.purchases import Payment, is_of_cart
 from scripts.auditing.report import Notes, Report
 
 
-def judge_payments(facts: Facts, issued: Issued, report: Report) -> None:
+def judge_payments(kept: Kept, issued: Issued, report: Report) -> None:
     """Compare the payments of a partition with what was said of them."""
-    notes = Notes(facts.partition, report)
-    for reservation_id, payment in facts.purchases.by_id.items():
+    notes = Notes(kept.partition, report)
+    for reservation_id, (payment, held) in kept.done.items():
         stored = payment.stored
-        # One that was done before its turns were counted was never told of.
-        if stored is None or not stored["bookingNumber"] or not stored["turns"]:
-            continue
-        if payment.is_waiting:
-            continue
-        order_id = f"{reservation_id}.{stored['epoch']}.{facts.partition}"
+        assert stored is not None
+        order_id = f"{reservation_id}.{stored['epoch']}.{kept.partition}"
         if message := judge_payment(payment, issued.newest.get(order_id)):
             where = {"reservation_id": reservation_id}
             notes.bad("I26", "lost word", payment.offset, message, **where)
-        held = facts.oracle.reservations.get(reservation_id)
         if payment.status == "DONE" and held is not None and not is_of_cart(reservation_id):
             section = held.record["request"]["section"]
             seats = [{"section": section, **part} for part in held.record["seats"]]

@@ -1,6 +1,7 @@
 """Where keys and ids of the log belong, worked out without the product's own code."""
 
 import re
+from functools import lru_cache
 
 # The reservation of a cart's part, which tells its cart whatever becomes of it.
 PART_ID = re.compile(r"[a-z2-7]{26}-(0|[1-9][0-9]{0,5})_([0-9]|1[0-5])")
@@ -8,6 +9,7 @@ PART_ID = re.compile(r"[a-z2-7]{26}-(0|[1-9][0-9]{0,5})_([0-9]|1[0-5])")
 CART_PAYMENT_ID = re.compile(r"[a-z2-7]{26}-(0|[1-9][0-9]{0,5})_c")
 
 
+@lru_cache(10_000)
 def partition_of(key: bytes, partitions: int) -> int:
     """Return the partition that Kafka's Java client gives to a key (MurmurHash2)."""
     mask, factor = 0xFFFFFFFF, 0x5BD1E995

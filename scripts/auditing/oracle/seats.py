@@ -62,7 +62,8 @@ class Row:
         run = best = 0
         for seat, holder in enumerate(self.seats):
             run = 0 if holder is not None else 1 if seat in self.aisles else run + 1
-            best = max(best, run)
+            if run > best:  # noqa: PLR1730 (for each seat of the row: a call would take most of it)
+                best = run
         self.longest = best
 
 
@@ -71,6 +72,7 @@ class Section:
     """One section; `history` has its counts after each command that concerned it.
 
     applied: offset and log time of the last command applied.
+    seat_count: all seats, whatever has become of them.
     """
 
     opened: Command
@@ -84,11 +86,10 @@ class Section:
     ever_blocked: bool = False
     history: list[Counts] = field(default_factory=list)
     history_by_offset: dict[int, Counts] = field(default_factory=dict)
+    seat_count: int = field(init=False)
 
-    @property
-    def seat_count(self) -> int:
-        """Return the number of seats, whatever has become of them."""
-        return sum(len(row.seats) for row in self.rows)
+    def __post_init__(self) -> None:
+        self.seat_count = sum(len(row.seats) for row in self.rows)
 
     def bitmap(self, holder: str | None) -> bytes:
         """Return the seats of one holder as bits, each row rounded up to a byte."""

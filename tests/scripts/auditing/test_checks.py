@@ -588,7 +588,8 @@ MUTANTS: dict[str, tuple[Mutation, set[str]]] = {
 
 def test_every_family_that_has_a_file_judges() -> None:
     files = {path.stem for path in Path(families.__file__).parent.glob("*.py")} - {"__init__"}
-    assert {check.__module__.rpartition(".")[2] for check in FAMILIES} == files
+    # Carts are judged when all partitions are read.
+    assert {check.__module__.rpartition(".")[2] for check in FAMILIES} == files - {"carts"}
 
 
 @pytest.mark.parametrize("name", MUTANTS)

@@ -11,7 +11,14 @@ from support.logs.audit_logs import AVRO, ID_BY_NAME, WIRE, RandomBuyers, identi
 
 import schemas
 from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
-from scripts.auditing.schemas import VALUE_BYTES_MAX, Unreadable, WireFormat, broken, names_of
+from scripts.auditing.schemas import (
+    VALUE_BYTES_MAX,
+    Unreadable,
+    WireFormat,
+    broken,
+    names_of,
+    surely_kept,
+)
 
 HOLD = {"request": identity("r1", "u1", "A", 7), "seatCount": 2}
 VALUE = value_of("HoldBestAvailable", HOLD)
@@ -115,3 +122,28 @@ def test_a_range_beside_a_field_holds(rule: Any, value: Any, fault: str | None) 
 )
 def test_a_schema_of_strangers_is_none_of_ours(text: Any) -> None:
     assert AVRO.own_record(text) is None
+
+
+ranges = st.fixed_dictionaries(
+    {"type": st.sampled_from(["int", "long", "string", "bytes"])},
+    optional={
+        "minimum": st.integers(-3, 3),
+        "minBytes": st.integers(0, 3),
+        "maxBytes": st.integers(3, 4),
+        "charset": st.sampled_from(["A-Z", "a-z_", "!-~", "0-9-"]),
+    },
+)
+
+
+@given(ranges, st.one_of(st.integers(-5, 5), st.integers(), st.text("Aa_1-é\n", max_size=6)))
+def test_what_a_quick_look_says_of_a_range_is_so(rule: dict[str, Any], value: int | str) -> None:
+    is_number = rule["type"] in {"int", "long"}
+    if is_number != isinstance(value, int):
+        value = 7 if is_number else "A7"
+    given_value: Any = (
+        value.encode() if rule["type"] == "bytes" and isinstance(value, str) else value
+    )
+    if surely_kept(rule)(given_value):
+        assert broken(rule, given_value) is None
+    elif is_number and -(2**63) <= given_value < 2**63:
+        assert broken(rule, given_value) is not None

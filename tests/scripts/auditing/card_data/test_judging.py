@@ -2,19 +2,23 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from dataclasses import fields, replace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from support.logs.audit_logs import AVRO, sealed, value_of
 from support.payments.shop import ID_BY_NAME, WIRE, Shop, whole_sale
 
-from scripts.auditing.card_data.judging import fields_of, have_card
+from scripts.auditing.card_data.judging import fields_of, has_many_digits, have_card
 from scripts.auditing.checks import audit
 from scripts.auditing.log import Log
 from scripts.auditing.report import as_text
 from scripts.auditing.topics import LogRecord
 
+MANY_DIGITS = re.compile(rb"[0-9]{4}(?:[ -]?[0-9]){9}")
 CARD = "4111 1111 1111 1111"
 FOUND = "I24 card number"
 Spoil = Callable[[LogRecord], LogRecord]
@@ -42,7 +46,7 @@ def test_i24_every_topic_of_a_log_is_looked_through() -> None:
     looked_at = {id(records) for _, records in log.by_topic()}
     others = {one.name for one in fields(log) if id(getattr(log, one.name)) not in looked_at}
     assert others == {
-        *("wire", "partitions", "committed", "ends", "moved", "turns_before"),
+        *("wire", "partitions", "committed", "ends", "moved", "turns_before", "is_paid"),
         # What the gateway has decided: order ids, amounts and keys of idempotency.
         *("ledger", "locks", "locks_read_ms", "rooms", "rooms_read_ms"),
     }
@@ -185,3 +189,10 @@ def test_i24_of_an_answer_what_was_said_is_looked_through_and_not_its_seal(whole
         with_record(whole, "purchase-created", answer(b'{"note": "%s"}' % CARD.encode()))
     )
     assert "its answer" in spoilt.first_by_invariant()[FOUND].message
+
+
+@given(st.text("0019 -x\xff", max_size=40).map(lambda text: text.encode("latin-1")))
+@example(b"x4111-1111-1111-1x")
+@example(b"411-11111111111")
+def test_the_quick_search_finds_what_the_readable_one_does(value: bytes) -> None:
+    assert has_many_digits(value) == (MANY_DIGITS.search(value) is not None)

@@ -1,0 +1,219 @@
+"""A cluster in, a verdict out: partitions are judged by as many processes as there are cores.
+
+A process has the records of one partition at a time, and forgets them before the next: what an
+audit needs of memory grows with its largest partitions, and not with the log. What is kept of
+each is what lies in several: carts, payments that were done, and what was found.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+from confluent_kafka import Consumer
+
+from schemas.topics import PURCHASES_CHANGELOG, SECTION_COMMANDS
+from scripts.auditing.apart.reading import (
+    Ends,
+    Wanted,
+    note_moves,
+    read_part,
+    read_rest,
+    read_since,
+    undecided_since,
+)
+from scripts.auditing.card_data.judging import judge_cards
+from scripts.auditing.checks import Part, joined, judge
+from scripts.auditing.locks.reading import SeenLock
+from scripts.auditing.log import (
+    Log,
+    entries_of,
+    ids_in,
+    look_at_lines,
+    look_at_locks,
+    nothing_is_garbage,
+    wire_for,
+    with_sections,
+)
+from scripts.auditing.report import Report, Violation, excerpt
+from scripts.auditing.schemas import WireFormat, own_schemas
+from scripts.auditing.topics import (
+    CannotRead,
+    LogRecord,
+    Records,
+    bounds_of,
+    partition_count,
+    read_topic,
+    reading,
+)
+from scripts.brokers.addresses import Servers
+from scripts.brokers.group_offsets import OffsetsUnknown, committed_offsets
+from scripts.program.progress import progress
+from streams.settings import Settings
+
+PROCESSES_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What every process is given once. locks: as in `Log`."""
+
+    where: Servers
+    wanted: Wanted
+    allow_repeats: bool
+    locks: tuple[SeenLock, ...] | None
+
+
+class Told(NamedTuple):
+    """What a process tells of a partition; excerpts: around the first violation of each kind."""
+
+    part: Part
+    ends: Ends
+    excerpts: dict[Violation, list[str]]
+
+
+class Judge:
+    """Reads partitions and judges them, one after another."""
+
+    def __init__(self, common: Common) -> None:
+        self._common = common
+        # Partitions have the same schemas, nearly always.
+        self._wire = cache(lambda ids: wire_for(common.where, ids))
+
+    def __call__(self, partition: int, statuses: list[LogRecord] | None) -> Told:
+        """Judge one partition; raises CannotRead.
+
+        statuses: of its sections, where they lie elsewhere.
+        """
+        common = self._common
+        with reading(common.where) as consumer:
+            log, ends = read_part(consumer, common.wanted, partition, statuses)
+        log.wire = self._wire(ids_in(log))
+        log.locks = common.locks
+        return told_of(log, partition, ends, allow_repeats=common.allow_repeats)
+
+
+def told_of(log: Log, partition: int, ends: Ends, *, allow_repeats: bool) -> Told:
+    """Judge a partition whose records alone are in a log."""
+    with nothing_is_garbage():
+        part = judge(log, partition, allow_repeats=allow_repeats)
+        judge_cards(log, part.report)
+        first = part.report.first_by_invariant().values()
+        return Told(part, ends, {one: list(excerpt(log, one)) for one in first})
+
+
+def audit_apart(
+    where: Servers,
+    group: str = "",
+    ledger: Path | None = None,
+    redis_url: str = "",
+    *,
+    allow_repeats: bool = False,
+    processes: int = 0,
+) -> Report:
+    """Read and judge a log by its partitions; raises CannotRead. Arguments as of `read_log`.
+
+    processes: how many at once; 0 for one a core.
+    """
+    log = Log(WireFormat(own_schemas(), {}), 0)
+    # First: of a hold that ends meanwhile the log knows more than the lock.
+    look_at_locks(log, redis_url)
+    if ledger is not None:
+        entries_of(ledger)
+    try:
+        log.committed = committed_offsets(where, group or Settings().app_id)
+    except OffsetsUnknown as error:
+        raise CannotRead(str(error)) from error
+    with reading(where) as consumer:
+        log.partitions = partition_count(consumer, SECTION_COMMANDS)
+        paid = bounds_of(consumer, PURCHASES_CHANGELOG).values()
+        is_paid = any(high > low for low, high in paid)
+        wanted = Wanted(log.partitions, log.committed, is_paid, where.status, ledger)
+        common = Common(where, wanted, allow_repeats, log.locks)
+        elsewhere = statuses_elsewhere(consumer, wanted)
+        told = all_judged(common, elsewhere, processes or len(os.sched_getaffinity(0)))
+        parts = {number: one.part for number, one in told.items()}
+        ends = {number: one.ends for number, one in told.items()}
+        read_rest(consumer, log)
+        look_at_lines(consumer, log, redis_url)
+        since = read_since(consumer, ends)
+        note_moves(consumer, parts, ends)
+        log.wire = wire_for(where, ids_in(replace(log, commands=dict(enumerate(since.values())))))
+        report = Report(pending=undecided_since(log.wire, since))
+        judge_cards(log, report)
+
+        def excerpt_of(violation: Violation) -> list[str]:
+            known = told.get(violation.partition)
+            if known is not None and violation in known.excerpts:
+                return known.excerpts[violation]
+            if known is None:
+                return []
+            # Found when all were compared, so its records have gone.
+            again, _ = read_part(consumer, wanted, violation.partition, [])
+            again.wire = wire_for(where, ids_in(again))
+            return list(excerpt(again, violation))
+
+        return joined(log, report, [parts[number] for number in sorted(parts)], excerpt_of)
+
+
+def statuses_elsewhere(consumer: Consumer, wanted: Wanted) -> Records | None:
+    """Return statuses by the partition of their section; None where they lie there already."""
+    if partition_count(consumer, wanted.statuses) == wanted.partitions:
+        return None
+    return with_sections(read_topic(consumer, wanted.statuses), wanted.partitions)
+
+
+def all_judged(common: Common, statuses: Records | None, processes: int) -> dict[int, Told]:
+    """Return what every partition's judge tells; raises CannotRead."""
+    count = common.wanted.partitions
+    asked = [(part, None if statuses is None else statuses[part]) for part in range(count)]
+    found: dict[int, Told] = {}
+    with progress("partitions judged") as told:
+        for one in _judged(common, asked, min(processes, count, PROCESSES_MAX)):
+            found[one.part.kept.partition] = one
+            told(len(found), count)
+    return found
+
+
+def _judged(
+    common: Common, asked: list[tuple[int, list[LogRecord] | None]], processes: int
+) -> Iterator[Told]:
+    if processes <= 1:
+        judge_here = Judge(common)
+        yield from (judge_here(*each) for each in asked)
+        return
+    pool = ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), initializer=_begin, initargs=(common,)
+    )
+    with pool:
+        waiting = [pool.submit(_judge, *each) for each in asked]
+        try:
+            for done in as_completed(waiting):
+                yield done.result()
+        except BrokenProcessPool as error:
+            raise CannotRead(
+                "a process of the audit was ended: is there enough memory? --processes 1 needs"
+                " that of one partition"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+_OWN: list[Judge] = []
+"""The judge of a process of its own; empty elsewhere."""
+
+
+def _begin(common: Common) -> None:
+    # A terminal's Ctrl-C is for whoever began the audit: it ends this process without a word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _OWN.append(Judge(common))
+
+
+def _judge(partition: int, statuses: list[LogRecord] | None) -> Told:
+    return _OWN[0](partition, statuses)
