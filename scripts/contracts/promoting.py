@@ -2,23 +2,14 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from http import HTTPStatus
 from typing import NamedTuple
 
 from schemas.topics import subjects
 from scripts.contracts.registering import COMPATIBILITY
 from scripts.program.progress import progress
-from serdes.avro.schema_files import digest_of, fingerprint_of, qualified, releases, text_of
-from serdes.registry.client import Registry, RegistryRefusedError, id_in, quoted
-from serdes.registry.ids import NOT_A_SCHEMA
-
-
-class Version(NamedTuple):
-    """One version of a subject, as a registry has it."""
-
-    number: int
-    schema_id: int
-    text: str
+from serdes.avro.schema_files import digest_of, fingerprint_of, releases
+from serdes.registry.client import Registry, Version, id_in, quoted
+from serdes.registry.ids import NOT_A_SCHEMA, meaning_of
 
 
 class Promotion(NamedTuple):
@@ -30,14 +21,6 @@ class Promotion(NamedTuple):
     subject: str
     lacks: tuple[Version, ...]
     why: str = ""
-
-
-def meaning_of(text: str) -> str:
-    """Return what two texts share exactly where they say the same, defaults and docs included."""
-    try:
-        return digest_of(text_of(qualified(json.loads(text))))
-    except NOT_A_SCHEMA:
-        return digest_of(text)
 
 
 def planned(
@@ -69,23 +52,8 @@ def versions_in(registry: Registry, names: Iterable[str]) -> dict[str, list[Vers
     listed = [*names]
     with progress(f"subjects of {registry.url} read") as told:
         for name in listed:
-            found[name] = _versions_of(registry, name)
+            found[name] = registry.versions_of(name)
             told(len(found), len(listed))
-    return found
-
-
-def _versions_of(registry: Registry, subject: str) -> list[Version]:
-    path = f"subjects/{quoted(subject)}/versions"
-    try:
-        numbers = registry.call("GET", path)
-    except RegistryRefusedError as error:
-        if error.status == HTTPStatus.NOT_FOUND:
-            return []
-        raise
-    found = []
-    for number in sorted(int(one) for one in numbers):
-        answer = registry.call("GET", f"{path}/{number}")
-        found.append(Version(number, id_in(answer), str(answer["schema"])))
     return found
 
 

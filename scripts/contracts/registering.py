@@ -83,8 +83,11 @@ def _register(registry: Registry, prepared: Registration, text: str) -> Registra
 
 
 def _fits(registry: Registry, subject: str, text: str) -> bool:
+    # Each by itself: to ask for all of them at once is not every registry's.
     path = f"compatibility/subjects/{quoted(subject)}/versions"
-    return bool(registry.call("POST", path, {"schema": text})["is_compatible"])
+    numbers = [version.number for version in registry.versions_of(subject)]
+    answers = (registry.call("POST", f"{path}/{number}", {"schema": text}) for number in numbers)
+    return all(answer["is_compatible"] for answer in answers)
 
 
 def latest(registry: Registry, subject: str) -> str | None:

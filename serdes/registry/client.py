@@ -10,13 +10,19 @@ import urllib.parse
 import urllib.request
 from collections.abc import Container, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from infra.process.dropped import unless_dropped
 from infra.process.environment import without_password
 from schemas.topics import subjects
 from serdes.avro.schema_files import current
-from serdes.registry.ids import NOT_A_SCHEMA, RegisteredSchema, SchemaIds, schema_identity
+from serdes.registry.ids import (
+    NOT_A_SCHEMA,
+    RegisteredSchema,
+    SchemaIds,
+    meaning_of,
+    schema_identity,
+)
 from serdes.registry.known_ids import KnownId, KnownIds, SchemaIdsError, forgotten
 from serdes.wire import checked_id
 
@@ -54,6 +60,14 @@ class NotRegisteredError(SchemaIdsError):
 
     Operator action: `scripts/register_schemas.py register`, before this version is rolled out.
     """
+
+
+class Version(NamedTuple):
+    """One version of a subject, as a registry has it."""
+
+    number: int
+    schema_id: int
+    text: str
 
 
 class Registry:
@@ -106,13 +120,40 @@ class Registry:
             raise _meaning(error.code, text, where) from error
 
     def id_of(self, subject: str, text: str) -> int | None:
-        """Return the id of a schema text under a subject, or None where it is not registered."""
+        """Return the id of a schema text under a subject, or None where it is not registered.
+
+        Some registries find a text by its bytes alone, and some have rewritten it before, or hold
+        one for registered whose docs alone are others: of what is not found the newest version
+        counts that says the same of records.
+        """
         try:
             return id_in(self.call("POST", f"subjects/{quoted(subject)}", {"schema": text}))
         except RegistryRefusedError as error:
+            if error.status != _NOT_FOUND:
+                raise
+        meaning = meaning_of(text, docs=False)
+        for one in reversed(self.versions_of(subject)):
+            if meaning_of(one.text, docs=False) == meaning:
+                return one.schema_id
+        return None
+
+    def versions_of(self, subject: str) -> list[Version]:
+        """Return all versions of a subject, oldest first; of one that is not there none."""
+        path = f"subjects/{quoted(subject)}/versions"
+        try:
+            numbers = self.call("GET", path)
+        except RegistryRefusedError as error:
             if error.status == _NOT_FOUND:
-                return None
+                return []
             raise
+        found = []
+        try:
+            for number in sorted(int(one) for one in numbers):
+                answer = self.call("GET", f"{path}/{number}")
+                found.append(Version(number, id_in(answer), _text_of(answer["schema"])))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RegistryUnavailableError(f"{self.url}: an answer of another form") from error
+        return found
 
     def schema_of(self, schema_id: int) -> RegisteredSchema | None:
         """Return what an id stands for, or None where the registry does not know it."""

@@ -22,6 +22,29 @@ NOT_A_SCHEMA: Final = (
 )
 
 
+def meaning_of(text: str, *, docs: bool = True) -> str:
+    """Return what two texts share exactly where they say the same, defaults included.
+
+    Registries give a text back with its attributes in an order of their own, or without a
+    namespace that the definition around has too.
+
+    docs: what is told to people counts too.
+    """
+    try:
+        schema = qualified(json.loads(text))
+        return digest_of(json.dumps(schema if docs else _without_docs(schema), sort_keys=True))
+    except NOT_A_SCHEMA:
+        return digest_of(text)
+
+
+def _without_docs(part: Schema) -> Schema:
+    if isinstance(part, list):
+        return [_without_docs(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    return {name: _without_docs(value) for name, value in part.items() if name != "doc"}
+
+
 @dataclass(frozen=True, slots=True)
 class RegisteredSchema:
     """A schema as the registry holds it.

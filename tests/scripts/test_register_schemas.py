@@ -20,9 +20,11 @@ def fake() -> Iterator[FakeRegistry]:
         yield registry
 
 
-def test_an_incompatible_schema_is_named(
-    fake: FakeRegistry, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("compares_all", [True, False])
+def test_an_incompatible_schema_is_named_whatever_the_registry_compares_at_once(
+    fake: FakeRegistry, compares_all: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    fake.compares_all = compares_all
     fake.add(TICK_SUBJECT, current().text(TICK).replace("timerMs", "clockMs"))
     fake.incompatible.add(TICK_SUBJECT)
     for arguments in (["register", "--dry-run"], ["register"]):

@@ -22,7 +22,7 @@ def test_f7_patience_begins_anew_with_each_answer(fake: FakeRegistry) -> None:
     patient = PatientRegistry(fake.url, 1.5 * FIRST_PAUSE_S)
     for number in range(6):
         assert patient.id_of(f"unknown-{number}", '"string"') is None
-    assert len(fake.requests) == 12
+    assert len(fake.requests) == 18
     fake.answers = (503, b"busy")
     with pytest.raises(RegistryUnavailableError, match="asked again for"):
         patient.id_of("unknown", '"string"')

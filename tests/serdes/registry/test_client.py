@@ -3,6 +3,7 @@
 A registry of our own over HTTP plays the faults; one test asks the real one.
 """
 
+import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -70,8 +71,10 @@ def test_asking_for_ids_registers_nothing(fake: FakeRegistry) -> None:
     with pytest.raises(NotRegisteredError, match="section-commands-"):
         fetch_ids(Registry(fake.url))
     assert fake.versions == {}
-    assert all(request.startswith("POST /subjects/") for request in fake.requests)
-    assert not any(request.endswith("/versions") for request in fake.requests)
+    assert {request.split()[0] for request in fake.requests} == {"GET", "POST"}
+    assert not any(
+        request.startswith("POST") and request.endswith("/versions") for request in fake.requests
+    )
 
 
 @pytest.mark.parametrize(
@@ -311,3 +314,29 @@ def test_the_real_registry_refuses_what_breaks_readers(registry_url: str) -> Non
     path = f"subjects/{TICK_SUBJECT}/versions"
     with pytest.raises(Exception, match="409"):
         registry.call("POST", path, {"schema": broken})
+
+
+def test_a_schema_is_registered_that_says_the_same_of_records_in_another_text(
+    fake: FakeRegistry,
+) -> None:
+    subject = TICK_SUBJECT
+    own = json.loads(current().text(TICK))
+    older = own | {"doc": "In other words."}
+    fake.add(subject, json.dumps(older, sort_keys=True))
+    fake.add(
+        subject,
+        json.dumps(
+            own | {"fields": [*own["fields"], {**own["fields"][0], "name": "n", "default": 0}]}
+        ),
+    )
+    registry = Registry(fake.url)
+    assert registry.id_of(subject, current().text(TICK)) == fake.versions[subject][0]
+    assert [one.number for one in registry.versions_of(subject)] == [1, 2]
+    assert registry.versions_of("nobody") == []
+
+
+@pytest.mark.parametrize("answer", [b'"x"', b"[1]", b'{"a": 1}', b"7"])
+def test_versions_in_another_form_are_no_answer(fake: FakeRegistry, answer: bytes) -> None:
+    fake.answers = 200, answer
+    with pytest.raises(RegistryUnavailableError, match=r"another form|without an id"):
+        Registry(fake.url).versions_of("any")

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from schemas.topics import TOPICS, subject, subjects
 from serdes.avro.schema_files import current, digest_of, inlined, text_of
-from serdes.registry.ids import RegisteredSchema, SchemaIds, counted_ids, schema_identity
+from serdes.registry.ids import (
+    RegisteredSchema,
+    SchemaIds,
+    counted_ids,
+    meaning_of,
+    schema_identity,
+)
 
 TICK = "io.seatstream.commands.Tick"
 
@@ -97,3 +103,15 @@ def test_any_text_says_something_of_an_id(value: Any) -> None:
 def test_a_text_that_is_no_schema_of_ours_is_known_by_its_digest(text: str) -> None:
     known = RegisteredSchema(("a", "b"), text).known_as(7, "registry")
     assert (known.record, known.fingerprint) == ("a text of a, b", digest_of(text))
+
+
+def test_two_spellings_have_one_meaning_and_docs_count_only_where_they_are_to() -> None:
+    text = '{"type":"record","name":"x.R","doc":"d","fields":[{"name":"doc","type":"int"}]}'
+    schema = json.loads(text)
+    other = json.dumps(schema | {"name": "R", "namespace": "x"}, sort_keys=True)
+    assert meaning_of(other) == meaning_of(text)
+    told = json.dumps(schema | {"doc": "another"})
+    assert meaning_of(told) != meaning_of(text)
+    assert meaning_of(told, docs=False) == meaning_of(text, docs=False)
+    renamed = text.replace('"name":"doc"', '"name":"dog"')
+    assert meaning_of(renamed, docs=False) != meaning_of(text, docs=False)

@@ -1,7 +1,7 @@
 """A schema registry of a few lines over HTTP: what our client asks, and how it can fail."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +22,7 @@ class FakeRegistry:
     hangs:   set to hold every answer until the registry is stopped.
     stumbles: numbers of requests, from 1, that are answered with 503.
     drops:   what is sent of the answer to a request, by its number, before its connection ends.
+    writes:  what it keeps of a text. compares_all: whether it compares with all versions at once.
     """
 
     first_id: int = 1
@@ -34,6 +35,8 @@ class FakeRegistry:
     hangs: bool = False
     stumbles: frozenset[int] = frozenset()
     drops: dict[int, bytes] = field(default_factory=dict)
+    writes: Callable[[str], str] = str
+    compares_all: bool = True
     url: str = ""
 
     def answer(self, method: str, parts: list[str], body: dict[str, Any]) -> tuple[int, Any]:
@@ -55,7 +58,9 @@ class FakeRegistry:
                 if subject in self.incompatible:
                     return 409, {"error_code": 409, "message": "incompatible"}
                 return 200, {"id": self.add(subject, body["schema"])}
-            case "POST", ["compatibility", "subjects", subject, "versions"]:
+            case "POST", ["compatibility", "subjects", subject, "versions"] if self.compares_all:
+                return 200, {"is_compatible": subject not in self.incompatible}
+            case "POST", ["compatibility", "subjects", subject, "versions", _]:
                 return 200, {"is_compatible": subject not in self.incompatible}
             case "GET", ["subjects", subject, "versions", "latest"] if subject in self.versions:
                 return 200, {"schema": self.texts[self.versions[subject][-1]]}
@@ -77,6 +82,7 @@ class FakeRegistry:
 
     def add(self, subject: str, text: str) -> int:
         """Register a text; return its id."""
+        text = self.writes(text)
         known = [schema_id for schema_id, held in self.texts.items() if held == text]
         schema_id = known[0] if known else self.first_id + len(self.texts)
         self.texts[schema_id] = text
