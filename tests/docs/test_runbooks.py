@@ -8,10 +8,12 @@ import click
 import pytest
 
 from infra.paths import ROOT
-from scripts.program.catalogue import COMMANDS, command_at
+from scripts.program.catalogue import COMMANDS, Command, command_at
 from scripts.program.main import help_of, target_of
 
 DOCS = ROOT / "docs"
+RUNBOOKS = DOCS / "runbooks"
+OF_THE_CHECKOUT = {"token", "topology"}
 PAGES = sorted(path for path in DOCS.rglob("*.md") if path.name != "decisions.md")
 _COMMAND = re.compile(r"seatstream ((?:[a-z][a-z-]+ ?)+)([^`\n|]*)")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
@@ -46,15 +48,43 @@ def told_on(page: Path) -> list[tuple[tuple[str, ...], list[str]]]:
     return found
 
 
+def words_of(said: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those first words that are a command's; fails where none are."""
+    counts = range(min(LONGEST, len(said)), 0, -1)
+    words = next((said[:n] for n in counts if command_at(said[:n])), None)
+    assert words is not None, f"seatstream {' '.join(said)}"
+    return words
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_of_a_page_is_one_with_these_options(page: Path) -> None:
     for said, options in told_on(page):
-        words = next(
-            (said[:n] for n in range(min(LONGEST, len(said)), 0, -1) if command_at(said[:n])), None
-        )
-        assert words is not None, f"seatstream {' '.join(said)}"
+        words = words_of(said)
         known = options_of(words)
         assert known is None or not {*options} - known, (words, options)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one.name)
+def test_every_command_leads_to_a_page_that_shows_it(command: Command) -> None:
+    rows = (DOCS / "commands.md").read_text("utf-8").splitlines()
+    [row] = [one for one in rows if one.startswith(f"| `seatstream {command.name}` |")]
+    [page] = re.findall(r"\]\(([^)#]+)[^)]*\) \|$", row)
+    text = (DOCS / page).read_text("utf-8")
+    if command.replaces or command.name in OF_THE_CHECKOUT:
+        assert text
+        return
+    assert page.startswith("runbooks/")
+    assert command.words in {words_of(said) for said, _ in told_on(DOCS / page)}
+
+
+@pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.name)
+def test_every_runbook_says_what_codes_or_words_mean_and_how_to_know_that_it_worked(
+    page: Path,
+) -> None:
+    text = page.read_text("utf-8")
+    assert re.search(r"^\|.*\|\n\|[ -|]+\|\n\|.*\|$", text, re.MULTILINE)
+    endings = ("it worked", "it is over", "| Over |", "contradicts itself", "Exit code")
+    assert any(ending in text for ending in endings)
 
 
 def test_every_alarm_has_its_row() -> None:
