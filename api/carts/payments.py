@@ -14,7 +14,7 @@ from api.carts.bodies import CartPaymentBody, CartPaymentStart
 from api.carts.standing import awaited_cart, cart_at_owner, own_cart, purchase_of_cart
 from api.commands.payment_way import TAKEN
 from api.guard import LOOKS, limited
-from api.headers import ByBuyer, ByRefund, ChangedFrom, Key, taken
+from api.headers import Asked, ByBuyer, ByRefund, ChangedFrom, Key, taken
 from api.pod import Pod
 from api.web.answers import json_answer
 from api.web.ids import ReservationIdInPath
@@ -90,13 +90,15 @@ async def show_cart_payment(
     by: ByBuyer, cart_id: ReservationIdInPath, changed_from: ChangedFrom = None
 ) -> Response:
     """Show how the payment of a cart stands; wait until that has changed."""
-    pod, who = by.pod, by.who
-    cart = own_cart(await cart_at_owner(pod, cart_id), who)
-    shown = _body(cart_id, cart, await purchase_of_cart(pod, cart_id, cart))
-    revision, wait_s = shown["revision"], by.wait.seconds
-    if changed_from == revision and wait_s > 0:
-        shown = await by.until(lambda: _changed(pod, cart_id, who, revision, wait_s))
-    return json_answer(shown, 200, by.wait.headers)
+    return await _shown(by, cart_id, changed_from)
+
+
+@router.get("/v1/payments/{cart_id}_c", response_model=CartPaymentBody, dependencies=LOOKS)
+async def show_payment_of_cart(
+    by: ByBuyer, cart_id: ReservationIdInPath, changed_from: ChangedFrom = None
+) -> Response:
+    """Show how the payment of a cart stands, by the payment's id."""
+    return await _shown(by, cart_id, changed_from)
 
 
 @router.post("/v1/carts/{cart_id}:refund", dependencies=limited("cancel"), **TAKEN)
@@ -113,6 +115,17 @@ async def refund_cart(by: ByRefund, cart_id: ReservationIdInPath) -> Response:
     section = cart.parts[0].section.decode()
     await by.tell(payment_id, parts.partition, section, cart.event_id)
     return _pending(cart_id, ())
+
+
+async def _shown(by: Asked, cart_id: str, changed_from: str | None) -> Response:
+    """Return how the payment of a cart stands, once it is another than `changed_from`."""
+    pod, who = by.pod, by.who
+    cart = own_cart(await cart_at_owner(pod, cart_id), who)
+    shown = _body(cart_id, cart, await purchase_of_cart(pod, cart_id, cart))
+    revision, wait_s = shown["revision"], by.wait.seconds
+    if changed_from == revision and wait_s > 0:
+        shown = await by.until(lambda: _changed(pod, cart_id, who, revision, wait_s))
+    return json_answer(shown, 200, by.wait.headers)
 
 
 def _refuse(cart_id: str, reason: Reason | None) -> None:

@@ -35,6 +35,10 @@ def test_a_cart_is_paid_for_shown_and_given_back() -> None:
         world.answer_all()
         done = await shown(client, cart)
         assert (done["status"], done["cart_status"]) == ("DONE", "SOLD")
+        # By the id that was given out as well as by the cart's address; to nobody else.
+        by_id = f"/v1/payments/{begun.json()['payment_id']}"
+        assert (await client.get(by_id, headers=ANN)).json() == done
+        problem(await client.get(by_id, headers=BOB), 404, "NOT_FOUND")
         assert done["booking_number"].startswith("BK-")
         assert done["revision"] != now["revision"]
         path = f"/v1/carts/{cart['cart_id']}:refund"
