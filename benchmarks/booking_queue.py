@@ -1,8 +1,9 @@
-"""Measure the booking queue at a real Redis, started for the purpose.
+"""Measure the booking queue at a real Redis and at a real broker, started for the purpose.
 
 Scenarios (all, without any named):
   passed  items enter, are looked at, taken and completed, by so many at once: operations a second
           and their latency, and the memory of one that waits
+  logged  the same in Kafka, with the memory of this process; then a pod reads all of that anew
   script  one script of each kind in a queue that is nearly full: the server's own time
 
 It goes through a pod's one connection. Every figure is the median of the runs, with the least and
@@ -21,16 +22,25 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+import psutil
+from confluent_kafka.admin import AdminClient, NewTopic
+
 from benchmarks.measuring import bench as measuring
 from benchmarks.measuring import machine
 from benchmarks.measuring.figures import Run, Scenario, Target, latencies
 from benchmarks.measuring.redis_bench import PACKAGES, RedisBench, patient_line, script_us
+from infra.stack import ephemeral_stack
+from schemas.topics import BOOKING_QUEUE
+from scripts.contracts.topics import wait_until_led
 from state.domain.booking_queue.figures import LENGTH_MAX
 from state.domain.booking_queue.queue import BookingQueue, Enqueued
 from state.domain.booking_queue.wishes import Wish
+from state.kafka.command_log import CommandLog
 from state.records.booking_queue.wishes import encoded
 from state.redis.booking_queue.queue import RedisBookingQueue
 from state.redis.client import client_of
+from state.views.booking_queue.log import BookingLog
+from state.views.booking_queue.queue import KafkaBookingQueue
 
 EVENTS = count(1)
 WISH = encoded(Wish("A-1", ((10, 4), (10, 5)), 2, 9_000, "EUR", (("shop", "web"),))) or b""
@@ -56,6 +66,16 @@ QUICK = Sizes(items=128, filled=200, scripts=20)
 class Bench(RedisBench[Sizes]):
     """One invocation: what was asked for, and what was measured so far."""
 
+    _brokers = ""
+
+    def _kafka(self) -> str:
+        """Return the address of a broker that was just started, or runs already."""
+        if not self._brokers:
+            self.progress.step("starting a broker")
+            stack = ephemeral_stack("bench-log", parts={"kafka"}, fast_jit=self._is_quick)
+            self._brokers = self._running.enter_context(stack).kafka_brokers
+        return self._brokers
+
     def passed(self) -> Scenario:
         sizes, url = self.sizes, self._redis()
         return Scenario(
@@ -63,6 +83,15 @@ class Bench(RedisBench[Sizes]):
             "items enter an event's queue, are looked at, taken and completed",
             {"items": sizes.items, "at_once": sizes.at_once},
             self._repeated("passed", lambda: asyncio.run(passed(url, sizes))),
+        )
+
+    def logged(self) -> Scenario:
+        sizes, brokers = self.sizes, self._kafka()
+        return Scenario(
+            "logged",
+            "items enter an event's queue in Kafka, are looked at, taken and completed; read anew",
+            {"items": sizes.items, "at_once": sizes.at_once},
+            self._repeated("logged", lambda: asyncio.run(logged(brokers, sizes))),
         )
 
     def script(self) -> Scenario:
@@ -107,34 +136,74 @@ async def _put(queue: BookingQueue, event: int, user: int) -> str:
 
 async def passed(url: str, sizes: Sizes) -> Run:
     """Return how fast items enter, are looked at, and are taken and completed."""
-    event, found = next(EVENTS), dict[str, float]()
     client = client_of(url, timeout_s=30.0)
+
+    async def used() -> float:
+        return float((await client.info("memory"))["used_memory"])
+
     async with patient_line(url) as line:
-        queue, items = RedisBookingQueue(line.ask), list[str]()
-
-        async def enter(user: int) -> None:
-            items.append(await _put(queue, event, user))
-
-        async def carry_out(_: int) -> None:
-            taken = await queue.take(event)
-            assert taken is not None
-            await queue.complete(taken, b'{"reason":"","reservation_id":"r"}')
-
-        before = (await client.info("memory"))["used_memory"]
-        steps: tuple[tuple[str, Sequence[Any], Callable[[Any], Awaitable[object]]], ...] = (
-            ("enqueue", range(sizes.items), enter),
-            ("look", items, queue.look),
-            ("take_and_complete", range(sizes.items), carry_out),
-        )
-        for name, those, act in steps:
-            measured = await _all(those, sizes.at_once, act)
-            found |= {f"{name}_{figure}": value for figure, value in measured.items()}
-            after = (await client.info("memory"))["used_memory"]
-            if name != "look":
-                found[f"bytes_each_after_{name}"] = (after - before) / sizes.items
+        found = await _passed(RedisBookingQueue(line.ask), next(EVENTS), sizes, used)
         found["unanswered"] = line.unanswered
     await client.flushall()
     await client.aclose()
+    return found
+
+
+async def _passed(
+    queue: BookingQueue, event: int, sizes: Sizes, used: Callable[[], Awaitable[float]]
+) -> dict[str, float]:
+    """Have items pass a queue; used: returns the bytes that it takes."""
+    items, found = list[str](), dict[str, float]()
+
+    async def enter(user: int) -> None:
+        items.append(await _put(queue, event, user))
+
+    async def carry_out(_: int) -> None:
+        taken = await queue.take(event)
+        assert taken is not None
+        await queue.complete(taken, b'{"reason":"","reservation_id":"r"}')
+
+    before = await used()
+    steps: tuple[tuple[str, Sequence[Any], Callable[[Any], Awaitable[object]]], ...] = (
+        ("enqueue", range(sizes.items), enter),
+        ("look", items, queue.look),
+        ("take_and_complete", range(sizes.items), carry_out),
+    )
+    for name, those, act in steps:
+        measured = await _all(those, sizes.at_once, act)
+        found |= {f"{name}_{figure}": value for figure, value in measured.items()}
+        if name != "look":
+            found[f"bytes_each_after_{name}"] = (await used() - before) / sizes.items
+    return found
+
+
+async def logged(brokers: str, sizes: Sizes) -> Run:
+    """Return how fast items pass a queue in Kafka, and how fast a new pod reads their records."""
+    event = next(EVENTS)
+    topic = f"booking-queue-{event}"
+    admin = AdminClient({"bootstrap.servers": brokers})
+    created = admin.create_topics([NewTopic(topic, 1, 1, config=BOOKING_QUEUE.configs())])
+    created[topic].result(timeout=60)
+    wait_until_led(admin, [topic])
+
+    async def used() -> float:
+        return float(psutil.Process().memory_info().rss)
+
+    log = CommandLog(brokers, topic=topic)
+    log.start()
+    with BookingLog(brokers, topic=topic) as lines:
+        await asyncio.to_thread(lines.wait_ready, 60)
+        async with asyncio.timeout(60):
+            while not log.is_ready():  # noqa: ASYNC110 (its thread tells nobody)
+                await asyncio.sleep(0.05)
+        queue = KafkaBookingQueue(lines, log, lines.codecs)
+        found = await _passed(queue, event, sizes, used)
+    await log.close()
+    began_s = time.perf_counter()
+    with BookingLog(brokers, topic=topic) as anew:
+        await asyncio.to_thread(anew.wait_ready, 600)
+        found["read_s"] = time.perf_counter() - began_s
+        found["read_per_s"] = anew.counters.records / found["read_s"]
     return found
 
 
@@ -168,6 +237,7 @@ async def script(url: str, sizes: Sizes) -> Run:
 # In the order they are run.
 SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
     "passed": Bench.passed,
+    "logged": Bench.logged,
     "script": Bench.script,
 }
 

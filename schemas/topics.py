@@ -510,8 +510,8 @@ BOOKING_QUEUE = Topic(
         # Longer than anything is known of an item: a dead one for 30 days. A pod that begins to
         # read behind some records then knows all the same what all others know.
         ("retention.ms", str(35 * 24 * 3600 * 1000)),
-        # A request has 8 KiB at most.
-        ("max.message.bytes", str(64 * 1024)),
+        # Of a batch of records, in which clients put what is asked at once.
+        ("max.message.bytes", str(1024 * 1024)),
         # As for section-commands, and for the same reason.
         ("compression.type", "uncompressed"),
     ),

@@ -24,6 +24,7 @@ from api import building
 from api.admission.desk import WaitingDesk
 from api.admission.promoter import Promoter, supply_of
 from api.admission.turns import TurnLog
+from api.booking.carriers import Carriers
 from api.commands.desk import CommandDesk
 from api.events.catalogue import now_ms
 from api.guard import ENTRY_TOKEN
@@ -43,11 +44,15 @@ from scripts.contracts.topics import carry_out, plan
 from scripts.program.main import run
 from scripts.traffic.sending import CommandEncoders, CommandSender, OutcomeReader
 from serdes.schema_source import SchemaSource
+from state.domain.booking_queue.items import item_id
+from state.domain.booking_queue.queue import Enqueued
+from state.domain.booking_queue.wishes import Carried, Wish
 from state.domain.event import EventStatus
 from state.domain.keys import section_key
 from state.domain.reasons import ApiReason, Reason
 from state.kafka.command_log import CommandLog
 from state.owners.lookup import OwnerLookup
+from state.records.booking_queue.wishes import decoded_outcome, encoded
 from state.records.event import event_key
 from state.records.outcomes import REASON, VERSION
 from state.redis.keys import waiting_room
@@ -253,6 +258,61 @@ def test_an_event_is_opened_sold_and_closed_and_every_pod_sees_it(
             assert (kept["sale_state"], kept["currency"]) == ("closed", "EUR")
 
     asyncio.run(play())
+
+
+def test_the_booking_queue_in_kafka_is_carried_out_without_redis_and_a_new_pod_knows_of_it(
+    brokers: str,
+    worker: Worker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Two users ask for all four seats: who came first has them, also after a restart."""
+    settings = ApiSettings(
+        brokers=brokers, grpc_port=1, booking_queue="kafka", bookers=2, cache_dir=tmp_path
+    )
+    request = encoded(Wish("A", (), 4, 0, "", ())) or b""
+
+    async def carried_out() -> list[Carried]:
+        """Have a new pod take both requests in and carry them out; return what came of them."""
+        pod = building.whole_pod(settings)
+        carriers, queue = Carriers(pod), pod.booking.queue
+        await pod.start()
+        try:
+            # Nobody calls it: it needs no keys of tokens.
+            await until(lambda: all({**pod.readiness(), "keys": True}.values()))
+            carriers.start()
+            for user in ("ann", "ben"):
+                assert isinstance(await queue.enqueue(79, user, "k", request), Enqueued)
+            items = [item_id(user, "k", 79) for user in ("ann", "ben")]
+            async with asyncio.timeout(60):
+                while True:
+                    found = [await queue.look(item) for item in items]
+                    told = [decoded_outcome(one.outcome) for one in found if one and one.outcome]
+                    if len(told) == len(items):
+                        return told
+                    await asyncio.sleep(PAUSE_S)
+        finally:
+            await carriers.stop()
+            await pod.stop()
+
+    async def play() -> None:
+        async with pod_of(brokers) as client:
+            hall = {"section": "A", "rows": 1, "seats": 4}
+            await opened(client, opening(79, plan={"event": "Hall", "sections": [hall]}))
+        held, refused = await carried_out()
+        assert (held.reason, refused) == ("", Carried("", "SOLD_OUT"))
+        assert held.reservation_id
+        assert await carried_out() == [held, refused]
+
+    asyncio.run(play())
+    with fake_registry() as registry:
+        fill(registry)
+        monkeypatch.setenv("KAFKA_BROKERS", brokers)
+        monkeypatch.setenv("SCHEMA_REGISTRY_URL", registry.url)
+        monkeypatch.setenv("SEATSTREAM_API_BOOKING_QUEUE", "kafka")
+        assert run(["booking-queue", "stats", "79"]) == 0
+    assert "of 2 2 completed" in capsys.readouterr().out
 
 
 class Visitor:

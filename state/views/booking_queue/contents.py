@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 # Why a record is bad, beside the reasons of serdes.decoding.
 BAD_ITEM: Final = "BAD_ITEM"
 BAD_KEY: Final = "BAD_KEY"
+BAD_PARTITION: Final = "BAD_PARTITION"
 NO_RECORD: Final = "NO_RECORD"
 
 
@@ -146,8 +147,13 @@ class LinesReading(Reading):
         if fault:
             self._skipped.note(BAD_ITEM, fault)
             return None
-        if record.key() != event_key(event_id):
+        key = event_key(event_id)
+        if record.key() != key:
             self._skipped.note(BAD_KEY, f"{record.key()!r} of event {event_id}")
+            return None
+        if record.partition() != partition_of(key, len(self.partitions)):
+            # Its numbers would be those of other items.
+            self._skipped.note(BAD_PARTITION, f"event {event_id} on {record.partition()}")
             return None
         offset, (_, now_ms) = record.offset(), record.timestamp()
         assert offset is not None

@@ -70,10 +70,10 @@ class LogInMemory:
                 follower.follow(record)
 
 
-def message(key: bytes, value: bytes | None, offset: int, ms: int) -> Message:
+def message(key: bytes, value: bytes | None, offset: int, ms: int, partition: int = 0) -> Message:
     return Message(
         topic=BOOKING_QUEUE.name,
-        partition=0,
+        partition=partition,
         offset=offset,
         key=key,
         value=value,

@@ -7,6 +7,7 @@ from support.booking_queue.log_in_memory import CODECS, LinesInMemory, LogInMemo
 
 from state.domain.booking_queue.figures import REQUEST_BYTES_MAX
 from state.domain.booking_queue.items import item_id
+from state.domain.keys import partition_of
 from state.records.booking_queue.commands import (
     CleanLine,
     EnqueueItem,
@@ -15,7 +16,14 @@ from state.records.booking_queue.commands import (
     SettleItem,
     TakeItem,
 )
-from state.views.booking_queue.contents import BAD_ITEM, BAD_KEY, NO_RECORD, Calls, Done
+from state.views.booking_queue.contents import (
+    BAD_ITEM,
+    BAD_KEY,
+    BAD_PARTITION,
+    NO_RECORD,
+    Calls,
+    Done,
+)
 
 NOW = 1_900_000_000_000
 ITEM = item_id("ann", "k", 7).encode()
@@ -48,6 +56,20 @@ def test_a_record_that_no_pod_writes_does_nothing(
     assert lines.counters.bad == {reason: 1}
     with lines.lines() as found:
         assert found.of(7)._items == before
+
+
+def test_a_record_on_a_partition_of_other_events_does_nothing() -> None:
+    """Its offset may be that of an item which stands in the line."""
+    lines = LinesInMemory(LogInMemory())
+    reading = lines.new_reading(2)
+    right = partition_of(b"7", 2)
+    for partition, user in ((right, "ann"), (1 - right, "ben")):
+        item = item_id(user, "k", 7)
+        value = CODECS.encoded(EnqueueItem(b"", item.encode(), user.encode(), b"{}"))
+        lines.take(reading, [message(b"7", value, 0, NOW, partition)])
+    assert lines.counters.bad == {BAD_PARTITION: 1}
+    with reading.lock:
+        assert reading.lines.standing(7, NOW).length == 1
 
 
 def test_bytes_that_are_no_record_are_passed_over_and_what_follows_counts() -> None:

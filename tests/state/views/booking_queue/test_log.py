@@ -15,8 +15,9 @@ from support.booking_queue.suite import CASES, EVENTS, LENGTH_MAX, filled, seen
 from support.pods.conditions import until
 
 from infra.paths import ROOT
-from state.domain.booking_queue.figures import LEASE_MS
-from state.domain.booking_queue.queue import BookingQueue
+from schemas.topics import BOOKING_QUEUE
+from state.domain.booking_queue.figures import LEASE_MS, REQUEST_BYTES_MAX
+from state.domain.booking_queue.queue import BookingQueue, Enqueued
 from state.domain.booking_queue.statuses import ItemStatus
 from state.kafka.command_log import CommandLog
 from state.records.booking_queue.commands import CleanLine
@@ -81,12 +82,17 @@ def test_a_queue_at_a_broker_keeps_to_the_suite(
     kafka_brokers: str, new_topic: Callable[..., str]
 ) -> None:
     async def go() -> None:
-        async with pod_at(kafka_brokers, new_topic("queue", 1), length_max=LENGTH_MAX) as (
-            queue,
-            lines,
-        ):
+        topic = new_topic("queue", 1, config=BOOKING_QUEUE.configs())
+        async with pod_at(kafka_brokers, topic, length_max=LENGTH_MAX) as (queue, lines):
             for case in CASES:
                 await case(queue, LinesHands(lines))
+            # A crowd's requests travel in one batch.
+            event, crowd = next(EVENTS), [f"u-{at}" for at in range(100)]
+            large = b"x" * REQUEST_BYTES_MAX
+            came = await asyncio.gather(
+                *(queue.enqueue(event, user, "k", large) for user in crowd)
+            )
+            assert sum(isinstance(one, Enqueued) for one in came) == LENGTH_MAX
 
     asyncio.run(go())
 
