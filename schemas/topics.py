@@ -305,10 +305,7 @@ PERFORMANCE_SLOTS = Topic(
     group="seats",
     # As for purchase-confirmed, and for the same reason.
     log_append_time=True,
-    config=(
-        # As long as the allocations that they follow from.
-        ("retention.ms", str(7 * 24 * 3600 * 1000)),
-    ),
+    config=PAYMENT_COMMANDS.config,
 )
 
 SLOTS_CHANGELOG = Topic(

@@ -45,6 +45,17 @@ def test_every_source_carries_the_time_of_the_broker() -> None:
     assert all(TOPIC_BY_NAME[route.source].log_append_time for route in ROUTES)
 
 
+def test_no_source_takes_what_its_workers_cannot_unpack_or_set_aside() -> None:
+    """Brokers unpack what is packed; a dead letter has room for any record and its headers."""
+    for route in ROUTES:
+        source, letters = (
+            TOPIC_BY_NAME[name].configs() for name in (route.source, route.dead_letters)
+        )
+        assert source.get("compression.type") == "uncompressed", route.source
+        largest = int(letters["max.message.bytes"]) // 2
+        assert int(source["max.message.bytes"]) <= largest, route.source
+
+
 def test_every_topic_but_the_pods_own_and_the_list_of_ids_is_read_or_written_by_a_route() -> None:
     used = {name for r in ROUTES for name in (r.source, r.changelog, r.dead_letters, *r.to)}
     beside = {EVENTS.name, SCHEMA_IDS.name, WAITING_TURNS.name, BOOKING_QUEUE.name}
