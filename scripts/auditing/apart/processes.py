@@ -10,13 +10,14 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 
 from schemas.topics import PURCHASES_CHANGELOG, SECTION_COMMANDS
 from scripts.auditing.apart.reading import (
@@ -45,7 +46,6 @@ from scripts.auditing.report import Report, Violation, excerpt
 from scripts.auditing.schemas import WireFormat, own_schemas
 from scripts.auditing.topics import (
     CannotRead,
-    LogRecord,
     Records,
     bounds_of,
     partition_count,
@@ -79,21 +79,24 @@ class Told(NamedTuple):
 
 
 class Judge:
-    """Reads partitions and judges them, one after another."""
+    """Reads partitions by one consumer, which knows the topics then, and judges each."""
 
-    def __init__(self, common: Common) -> None:
+    def __init__(self, common: Common, consumer: Consumer) -> None:
         self._common = common
+        self._consumer = consumer
         # Partitions have the same schemas, nearly always.
         self._wire = cache(lambda ids: wire_for(common.where, ids))
 
-    def __call__(self, partition: int, statuses: list[LogRecord] | None) -> Told:
+    def __call__(self, partition: int, statuses: Records | None) -> Told:
         """Judge one partition; raises CannotRead.
 
         statuses: of its sections, where they lie elsewhere.
         """
         common = self._common
-        with reading(common.where) as consumer:
-            log, ends = read_part(consumer, common.wanted, partition, statuses)
+        try:
+            log, ends = read_part(self._consumer, common.wanted, partition, statuses)
+        except KafkaException as error:
+            raise CannotRead(f"{common.where.brokers}: {error.args[0].str()}") from error
         log.wire = self._wire(ids_in(log))
         log.locks = common.locks
         return told_of(log, partition, ends, allow_repeats=common.allow_repeats)
@@ -137,7 +140,7 @@ def audit_apart(
         wanted = Wanted(log.partitions, log.committed, is_paid, where.status, ledger)
         common = Common(where, wanted, allow_repeats, log.locks)
         elsewhere = statuses_elsewhere(consumer, wanted)
-        told = all_judged(common, elsewhere, processes or len(os.sched_getaffinity(0)))
+        told = all_judged(common, consumer, elsewhere, processes or len(os.sched_getaffinity(0)))
         parts = {number: one.part for number, one in told.items()}
         ends = {number: one.ends for number, one in told.items()}
         read_rest(consumer, log)
@@ -155,7 +158,7 @@ def audit_apart(
             if known is None:
                 return []
             # Found when all were compared, so its records have gone.
-            again, _ = read_part(consumer, wanted, violation.partition, [])
+            again, _ = read_part(consumer, wanted, violation.partition, None)
             again.wire = wire_for(where, ids_in(again))
             return list(excerpt(again, violation))
 
@@ -169,23 +172,31 @@ def statuses_elsewhere(consumer: Consumer, wanted: Wanted) -> Records | None:
     return with_sections(read_topic(consumer, wanted.statuses), wanted.partitions)
 
 
-def all_judged(common: Common, statuses: Records | None, processes: int) -> dict[int, Told]:
-    """Return what every partition's judge tells; raises CannotRead."""
+def all_judged(
+    common: Common, consumer: Consumer, statuses: Records | None, processes: int
+) -> dict[int, Told]:
+    """Return what every partition's judge tells; raises CannotRead.
+
+    statuses: of all sections by their partition, where they lie elsewhere.
+    """
     count = common.wanted.partitions
-    asked = [(part, None if statuses is None else statuses[part]) for part in range(count)]
+    asked = [(part, statuses and {part: statuses[part]}) for part in range(count)]
     found: dict[int, Told] = {}
     with progress("partitions judged") as told:
-        for one in _judged(common, asked, min(processes, count, PROCESSES_MAX)):
+        for one in _judged(common, consumer, asked, min(processes, count, PROCESSES_MAX)):
             found[one.part.kept.partition] = one
             told(len(found), count)
     return found
 
 
 def _judged(
-    common: Common, asked: list[tuple[int, list[LogRecord] | None]], processes: int
+    common: Common,
+    consumer: Consumer,
+    asked: list[tuple[int, Records | None]],
+    processes: int,
 ) -> Iterator[Told]:
     if processes <= 1:
-        judge_here = Judge(common)
+        judge_here = Judge(common, consumer)
         yield from (judge_here(*each) for each in asked)
         return
     pool = ProcessPoolExecutor(
@@ -208,12 +219,15 @@ def _judged(
 _OWN: list[Judge] = []
 """The judge of a process of its own; empty elsewhere."""
 
+_OPENED = ExitStack()
+"""What that judge has open, for as long as its process is there."""
+
 
 def _begin(common: Common) -> None:
     # A terminal's Ctrl-C is for whoever began the audit: it ends this process without a word.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _OWN.append(Judge(common))
+    _OWN.append(Judge(common, _OPENED.enter_context(reading(common.where))))
 
 
-def _judge(partition: int, statuses: list[LogRecord] | None) -> Told:
+def _judge(partition: int, statuses: Records | None) -> Told:
     return _OWN[0](partition, statuses)

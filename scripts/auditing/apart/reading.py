@@ -33,9 +33,11 @@ from scripts.auditing.log import Log, entries_of
 from scripts.auditing.schemas import WireFormat, own_schemas
 from scripts.auditing.topics import (
     LogRecord,
+    Records,
     bounds_from_the_beginning,
     bounds_of,
     read_between,
+    read_together,
     read_topic,
 )
 
@@ -44,6 +46,8 @@ TICKS = frozenset(("Tick", "PaymentTick"))
 
 CAUSES = (PAYMENT_COMMANDS, SECTION_COMMANDS)
 """What a partition has to decide, and is read to its end last."""
+
+OF_MONEY = (PURCHASES_CHANGELOG, PAYMENT_EVENTS)
 
 Ends = dict[str, int]
 """By topic: the offset behind the last record that was read of a partition."""
@@ -65,7 +69,7 @@ class Wanted:
 
 
 def read_part(
-    consumer: Consumer, wanted: Wanted, partition: int, statuses: list[LogRecord] | None
+    consumer: Consumer, wanted: Wanted, partition: int, statuses: Records | None
 ) -> tuple[Log, Ends]:
     """Read one partition of each topic of seats and money; raises CannotRead.
 
@@ -74,25 +78,25 @@ def read_part(
     here = [partition]
     committed = {part: at for part, at in wanted.committed.items() if part == partition}
     log = Log(WireFormat(own_schemas(), {}), wanted.partitions, committed, is_paid=wanted.is_paid)
-    log.purchases = read_topic(consumer, PURCHASES_CHANGELOG, here)
-    log.told = read_topic(consumer, PAYMENT_EVENTS, here)
+    # The order of these is that of effects and causes; in which they are read means nothing then.
+    bounds = {topic.name: bounds_of(consumer, topic, here) for topic in OF_MONEY}
     log.ledger = None if wanted.ledger is None else entries_of(wanted.ledger)
-    state = bounds_of(consumer, SEATS_CHANGELOG, here)
-    log.changelog = read_between(consumer, SEATS_CHANGELOG, state)
-    if statuses is None:
-        log.statuses = read_topic(consumer, wanted.statuses, here)
-    else:
-        log.statuses = {partition: statuses}
-    log.dead_letters = read_topic(consumer, DEAD_LETTER_QUEUE, here)
-    payments = bounds_from_the_beginning(consumer, PAYMENT_COMMANDS, here)
-    log.payments = read_between(consumer, PAYMENT_COMMANDS, payments)
-    log.outcomes = read_topic(consumer, RESERVATION_OUTCOMES, here)
-    commands = bounds_from_the_beginning(consumer, SECTION_COMMANDS, here)
-    log.commands = read_between(consumer, SECTION_COMMANDS, commands)
-    log.ends = {part: high for part, (_, high) in commands.items()}
+    effects = (SEATS_CHANGELOG, *(() if statuses else (wanted.statuses,)), DEAD_LETTER_QUEUE)
+    bounds |= {topic.name: bounds_of(consumer, topic, here) for topic in effects}
+    bounds[PAYMENT_COMMANDS.name] = bounds_from_the_beginning(consumer, PAYMENT_COMMANDS, here)
+    bounds[RESERVATION_OUTCOMES.name] = bounds_of(consumer, RESERVATION_OUTCOMES, here)
+    bounds[SECTION_COMMANDS.name] = bounds_from_the_beginning(consumer, SECTION_COMMANDS, here)
+    found = read_together(consumer, bounds)
+    log.purchases, log.told = found[PURCHASES_CHANGELOG.name], found[PAYMENT_EVENTS.name]
+    log.changelog = found[SEATS_CHANGELOG.name]
+    log.statuses = statuses or found[wanted.statuses.name]
+    log.dead_letters = found[DEAD_LETTER_QUEUE.name]
+    log.payments, log.outcomes = found[PAYMENT_COMMANDS.name], found[RESERVATION_OUTCOMES.name]
+    log.commands = found[SECTION_COMMANDS.name]
+    log.ends = {part: high for part, (_, high) in bounds[SECTION_COMMANDS.name].items()}
+    state = bounds[SEATS_CHANGELOG.name]
     log.moved = frozenset(here if bounds_of(consumer, SEATS_CHANGELOG, here) != state else ())
-    named = (SEATS_CHANGELOG, state), (PAYMENT_COMMANDS, payments), (SECTION_COMMANDS, commands)
-    return log, {topic.name: bounds[partition][1] for topic, bounds in named if bounds}
+    return log, {name: of[partition][1] for name, of in bounds.items() if partition in of}
 
 
 def read_rest(consumer: Consumer, log: Log) -> None:

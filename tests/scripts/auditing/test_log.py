@@ -79,10 +79,12 @@ def test_a_state_that_grew_while_the_log_was_read_is_marked_as_moved() -> None:
 
     status = SECTION_STATUS.name
     bounds = {"seats-changelog": [(0, 0)], status: [(0, 1)]}
-    log = read_topics(cast("Consumer", Growing(Message(0), bounds=bounds)), {0: 5})
+    log = read_topics(cast("Consumer", Growing(Message(0, of=status), bounds=bounds)), {0: 5})
     assert log.moved == {0}
     assert (log.committed, log.ends) == ({0: 5}, {0: 0})
-    rest = read_topics(cast("Consumer", Broker(Message(0), bounds={status: [(0, 1)]})), {})
+    rest = read_topics(
+        cast("Consumer", Broker(Message(0, of=status), bounds={status: [(0, 1)]})), {}
+    )
     assert rest.moved == frozenset()
 
 

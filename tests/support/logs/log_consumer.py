@@ -18,6 +18,7 @@ from scripts.brokers.addresses import Servers
 class Message(NamedTuple):
     """A record as a consumer hands it out; the end of its partition where there is trouble."""
 
+    of: str
     at: tuple[int, int]
     time: int = 0
     key_: bytes | None = None
@@ -27,6 +28,9 @@ class Message(NamedTuple):
 
     def error(self) -> KafkaError | None:
         return self.trouble
+
+    def topic(self) -> str:
+        return self.of
 
     def partition(self) -> int:
         return self.at[0]
@@ -57,7 +61,9 @@ class LogConsumer:
         self.topics = {
             name: {
                 part: [
-                    Message((part, one.offset), one.timestamp, one.key, one.value, one.headers)
+                    Message(
+                        name, (part, one.offset), one.timestamp, one.key, one.value, one.headers
+                    )
                     for one in records.get(part, [])
                 ]
                 for part in range(max([log.partitions, *(number + 1 for number in records)]))
@@ -65,7 +71,7 @@ class LogConsumer:
             for name, records in log.by_topic()
         }
         self.asked: Counter[tuple[str, int]] = Counter()
-        self._left: list[tuple[list[Message], int, int]] = []
+        self._left: list[TopicPartition] = []
 
     def list_topics(self, name: str, timeout: float) -> Any:
         assert timeout > 0
@@ -79,9 +85,7 @@ class LogConsumer:
         return 0, lying[-1].offset() + 1 if lying else 0
 
     def assign(self, places: list[TopicPartition]) -> None:
-        self._left = [
-            (self.topics[one.topic][one.partition], one.offset, one.partition) for one in places
-        ]
+        self._left = list(places)
 
     def unassign(self) -> None:
         self._left = []
@@ -91,9 +95,11 @@ class LogConsumer:
         assert timeout > 0
         if not self._left:
             return []
-        lying, first, partition = self._left.pop()
-        end = Message((partition, 1 << 40), trouble=KafkaError(KafkaError._PARTITION_EOF))
-        return [*(one for one in lying if one.offset() >= first), end]
+        place = self._left.pop()
+        lying = self.topics[place.topic][place.partition]
+        ended = KafkaError(KafkaError._PARTITION_EOF)
+        end = Message(place.topic, (place.partition, 1 << 40), trouble=ended)
+        return [*(one for one in lying if one.offset() >= place.offset), end]
 
 
 def cluster_of(monkeypatch: pytest.MonkeyPatch, log: Log, wire: WireFormat = WIRE) -> LogConsumer:

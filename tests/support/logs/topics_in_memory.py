@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, TopicPartition
 
+from schemas.topics import SECTION_COMMANDS
+
 
 class Message(NamedTuple):
     """A record, or the end of its partition, as a consumer hands it out."""
@@ -11,6 +13,10 @@ class Message(NamedTuple):
     at: int
     place: int = 0
     trouble: KafkaError | None = None
+    of: str = SECTION_COMMANDS.name
+
+    def topic(self) -> str:
+        return self.of
 
     def error(self) -> KafkaError | None:
         return self.trouble
