@@ -1,21 +1,18 @@
-"""One answer on its way: its headers, its metrics, its span, and its line in the access log."""
+"""One answer on its way: its headers, and what is told of it at its end."""
 
 import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 from api.pod import Pod
-from api.web.logs import access, correlation_of
+from api.web.logs import Ended, correlation_of, tell
 from api.web.problems import CONTENT_TYPE, Problem
 from api.web.requests import Scope, Send
-from infra.process import spans
-from infra.process.card_numbers import has_card_number
 from infra.process.log_lines import Correlation
 
 _STREAMS: Final = frozenset({"stream", "places"})
 """Routes whose answers last as long as their clients want."""
 
-_SERVERS_FAULT: Final = 500
 SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -72,50 +69,21 @@ class Answer:
         await self._send({"type": "http.response.body", "body": body})
 
     def finish(self, pod: Pod) -> None:
-        """Count the answer and, where it cost something, tell the access log."""
-        seconds = time.perf_counter() - self._started_s
-        status = str(self.status)
-        pod.metrics.requests.labels(self.route, status).inc()
-        if self.route not in _STREAMS:
-            pod.metrics.request_seconds.labels(self.route).observe(seconds)
-        reason = self._scope["state"].get("reason", "")
-        self._tell_span(seconds)
-        if reason:
-            pod.metrics.problems.labels(reason).inc()
-        # Look-ups from memory come by the ten thousand a second: metrics tell of them.
-        if self.route in {"availability", "health"} and self.status < 400:
-            return
-        access.info("%s", self.route, extra={"fields": self._fields(seconds, reason)})
-
-    def _tell_span(self, seconds: float) -> None:
-        spans.tell(
-            f"{self._scope['method']} {self.route}",
-            spans.Kind.SERVER,
-            self.correlation.traceparent,
-            seconds,
-            (
-                ("http.response.status_code", str(self.status)),
-                ("seatstream.correlation_id", self.correlation.id),
+        """Tell what became of it."""
+        state, client = self._scope["state"], self._scope.get("client")
+        identity = state.get("identity")
+        tell(
+            pod.metrics,
+            Ended(
+                route=self.route,
+                method=self._scope.get("asked_method", self._scope["method"]),
+                asked=self._scope["path"],
+                status=self.status,
+                seconds=time.perf_counter() - self._started_s,
+                client=client[0] if client else "",
+                correlation=self.correlation,
+                user=None if identity is None else identity.user_id,
+                reason=state.get("reason", ""),
+                is_stream=self.route in _STREAMS,
             ),
-            is_error=self.status >= _SERVERS_FAULT,
         )
-
-    def _fields(self, seconds: float, reason: str) -> dict[str, Any]:
-        client, path = self._scope.get("client"), self._scope["path"]
-        if self.route == "unknown" and has_card_number(path):
-            # In a path that is ours, digits are ids.
-            path = "(the number of a card)"
-        identity = self._scope["state"].get("identity")
-        fields = {
-            "method": self._scope.get("asked_method", self._scope["method"]),
-            "path": path,
-            "status": self.status,
-            "ms": round(1000 * seconds, 1),
-            "client": client[0] if client else "",
-            "correlation_id": self.correlation.id,
-        }
-        if identity is not None:
-            fields["user"] = identity.user_id
-        if reason:
-            fields["reason"] = reason
-        return fields

@@ -7,11 +7,13 @@ from urllib.parse import unquote
 
 import grpc
 
+from api.access.addresses import address_in
 from api.access.identity import BUYER, Identity, unauthenticated
 from api.guard import ENTRY_TOKEN, LimitKind, check_limits
 from api.pod import Pod
-from api.web.logs import log
+from api.web.logs import CORRELATION_HEADER, log
 from api.web.problems import Problem
+from infra.process.log_lines import Correlation, current
 from state.domain.booking_queue.queue import QueueAway, QueueUnreadable
 from state.domain.reasons import ApiReason
 from state.records.booking_queue.wishes import WishUnreadable
@@ -59,11 +61,15 @@ async def caller(pod: Pod, context: Context, kind: LimitKind) -> Identity:
     who = identify(pod, metadata)
     if BUYER not in who.roles:
         raise Problem.of(ApiReason.NOT_ALLOWED, f"Use a token with the role {BUYER}.")
-    # Such as ipv4:127.0.0.1:5000 or ipv6:%5B::1%5D:5000.
-    peer = unquote(context.peer().partition(":")[2])
     forwarded = values_of(metadata, "x-forwarded-for")
-    await check_limits(pod, kind, who, peer, forwarded)
+    await check_limits(pod, kind, who, address_of(context), forwarded)
     return who
+
+
+def address_of(context: Context) -> str:
+    """Return the address that a call comes from, without its port; empty for none."""
+    # Such as ipv4:127.0.0.1:5000 or ipv6:%5B::1%5D:5000.
+    return str(address_in(unquote(context.peer().partition(":")[2])) or "")
 
 
 def entry_token_in(context: Context) -> str | None:
@@ -100,9 +106,14 @@ async def told(context: Context) -> AsyncIterator[None]:
         await context.abort(grpc.StatusCode.INTERNAL, "An error of ours.")
 
 
+def answered_with(ids: Correlation) -> tuple[tuple[str, str], ...]:
+    """Return the metadata in which a caller finds its call's correlation id again."""
+    return ((CORRELATION_HEADER.decode(), ids.id),) if ids.id else ()
+
+
 async def refuse(context: Context, problem: Problem) -> NoReturn:
     """End the call with a problem: its code, its sentence, its reason."""
-    told_with = [(REASON, problem.reason.name)]
+    told_with = [(REASON, problem.reason.name), *answered_with(current.get())]
     told_with += [(RETRY_AFTER, value) for name, value in problem.headers if name == "Retry-After"]
     code = CODES.get(problem.status, grpc.StatusCode.INTERNAL)
     await context.abort(code, problem.detail, tuple(told_with))

@@ -14,8 +14,11 @@ from api.booking.carrying import TAKEN_AWAY, Failed, carried_out, given_back
 from api.pod import Pod
 from api.web.logs import log
 from api.web.problems import Problem
+from infra.process import spans
 from infra.process.breaker import Breaker, Rules, Verdict
+from infra.process.log_lines import current
 from state.domain.booking_queue.figures import CLEAN_EVERY_MS, CLEANED_AT_ONCE, in_turn
+from state.domain.booking_queue.items import Item
 from state.domain.booking_queue.queue import (
     BookingQueue,
     QueueAway,
@@ -25,6 +28,7 @@ from state.domain.booking_queue.queue import (
 )
 from state.domain.booking_queue.statuses import DeadReason
 from state.domain.booking_queue.wishes import Carried
+from state.records.booking_queue.ids import ids_of
 from state.records.booking_queue.wishes import encoded_outcome
 
 IDLE_S: Final = 0.5
@@ -35,6 +39,8 @@ STOP_S: Final = 5.0
 
 SAY_AGAIN_S: Final = (0.1, 0.5, 2.0)
 """Pauses before an outcome is recorded again that the queue did not take."""
+
+_SPAN: Final = "booking-queue item"
 
 _QUEUE_FAULTS: Final = (QueueAway, QueueUnreadable)
 
@@ -107,18 +113,30 @@ class Carriers:
         if taken is None:
             self._breaker.given_up(period)
             return False
-        came: Carried | Failed | None = None
-        began_s = self._clock_s()
+        ids = ids_of(taken.item.id, taken.item.ids)
+        token, began_s = current.set(ids), self._clock_s()
         try:
-            came = await carried_out(self._pod, taken.item)
+            came = await self._attempted(taken.item, period)
+            await self._record(taken, came)
+        finally:
+            current.reset(token)
+        took_s = self._clock_s() - began_s
+        self._pod.metrics.booking_seconds.observe(took_s)
+        told = (("seatstream.queue_item", taken.item.id), ("seatstream.correlation_id", ids.id))
+        is_error = isinstance(came, Failed)
+        spans.tell(_SPAN, spans.Kind.CONSUMER, ids.traceparent, took_s, told, is_error=is_error)
+        return True
+
+    async def _attempted(self, item: Item, period: int) -> Carried | Failed:
+        came: Carried | Failed | None = None
+        try:
+            came = await carried_out(self._pod, item)
         except Exception:  # noqa: BLE001  (nobody knows what came of it: the next attempt tells)
             log.exception("an attempt at an item of the booking queue failed")
             came = Failed(DeadReason.UNKNOWN, is_final=False, is_of_the_log=False)
         finally:
             self._note(came, period)
-        await self._record(taken, came)
-        self._pod.metrics.booking_seconds.observe(self._clock_s() - began_s)
-        return True
+        return came
 
     async def _taken(self) -> Taken | None:
         """Take the next item, of the event whose turn it is."""

@@ -10,7 +10,6 @@ from api.commands.desk import Command
 from api.pod import Pod
 from api.standing import limits_of
 from api.web.problems import Problem
-from infra.process.log_lines import Correlation
 from infra.process.record_ids import record_headers
 from state.domain.booking_queue.items import Item
 from state.domain.booking_queue.statuses import DeadReason, ItemStatus
@@ -19,6 +18,7 @@ from state.domain.keys import issued_id, section_key, stem_of
 from state.domain.outcome import Outcome, OutcomeKind, after, reason_of
 from state.domain.reasons import ApiReason, Reason
 from state.domain.reservation import Status
+from state.records.booking_queue.ids import ids_of
 from state.records.booking_queue.wishes import WishUnreadable, decoded
 
 CALL_S: Final = 30.0
@@ -113,8 +113,9 @@ def _reservation_id(pod: Pod, item: Item, where: tuple[int, str]) -> str:
 
 def _identity(pod: Pod, item: Item, where: tuple[int, str]) -> bytes:
     reservation_id = _reservation_id(pod, item, where)
+    correlation = ids_of(item.id, item.ids).id
     return pod.desk.encoders.identity(
-        reservation_id, item.user_id, where[1], item.event_id, item.id
+        reservation_id, item.user_id, where[1], item.event_id, correlation
     )
 
 
@@ -125,13 +126,13 @@ def _command(
     value: bytes,
     kinds: frozenset[OutcomeKind],
 ) -> Command:
-    key = section_key(*where)
+    key, ids = section_key(*where), ids_of(item.id, item.ids)
     return Command(
         _reservation_id(pod, item, where).encode(),
         key,
         pod.desk.partition_of(key),
         value,
         kinds,
-        item.id.encode(),
-        record_headers(Correlation(item.id)),
+        ids.id.encode(),
+        record_headers(ids),
     )

@@ -13,6 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from api.booking import callers
+from api.booking.calls import CHECK, Call, ids_in
 from api.booking.service import SERVICE, BookingService
 from api.pod import Pod
 from api.web.problems import Problem
@@ -37,7 +38,6 @@ _OPTIONS: Final = (
     ("grpc.keepalive_timeout_ms", 10_000),
 )
 
-_OPEN_TO_ALL: Final = f"/{health.SERVICE_NAME}/Check"
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -50,7 +50,7 @@ class PortUnusable(OSError):
 
 
 class Doorkeeper(grpc.aio.ServerInterceptor):
-    """Lets nobody without a valid token call anything but the check of health."""
+    """Lets nobody without a valid token call anything but the check of health; notes each call."""
 
     def __init__(self, pod: Pod) -> None:
         self._pod = pod
@@ -58,13 +58,16 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
     ) -> Any:
-        if handler_call_details.method == _OPEN_TO_ALL:
-            return await continuation(handler_call_details)
-        try:
-            callers.identify(self._pod, handler_call_details.invocation_metadata)
-        except Problem as problem:
-            return _refusing(problem)
-        return await continuation(handler_call_details)
+        method, metadata = handler_call_details.method, handler_call_details.invocation_metadata
+        call = Call(self._pod, method, ids_in(metadata))
+        handler = await continuation(handler_call_details)
+        call.is_known = handler is not None
+        if method != CHECK:
+            try:
+                call.who = callers.identify(self._pod, metadata)
+            except Problem as problem:
+                return call.told(_refusing(problem))
+        return call.told(_no_method() if handler is None else handler)
 
 
 def _refusing(problem: Problem) -> Any:
@@ -73,6 +76,17 @@ def _refusing(problem: Problem) -> Any:
     async def refuse(_: Any, context: callers.Context) -> None:
         await callers.refuse(context, problem)
 
+    return _at_once(refuse)
+
+
+def _no_method() -> Any:
+    async def refuse(_: Any, context: callers.Context) -> None:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "There is no such method.")
+
+    return _at_once(refuse)
+
+
+def _at_once(refuse: Callable[[Any, callers.Context], Awaitable[None]]) -> Any:
     # Its types are those of a server with threads.
     made: Any = grpc.stream_stream_rpc_method_handler
     return made(refuse)

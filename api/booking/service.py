@@ -26,11 +26,13 @@ from api.standing import check_admission
 from api.web.problems import Problem
 from api.web.room import Room
 from api.web.waits import CERTAIN_S, USER_WAITS_MAX
+from infra.process.log_lines import current
 from schemas.proto import booking_worker_pb2 as messages
 from state.domain.booking_queue.items import Item, item_id
 from state.domain.booking_queue.queue import NotTaken
 from state.domain.booking_queue.statuses import OVER
 from state.domain.reasons import ApiReason, Reason
+from state.records.booking_queue.ids import encoded_ids
 
 SERVICE: Final = "seatstream.booking.v1.BookingWorkerService"
 
@@ -125,7 +127,11 @@ class BookingService:
         await check_admission(self._pod, request.event_id, who.user_id, token)
         await self._refuse_certain(request, who.user_id)
         came = await self._pod.booking.entrance.enqueue(
-            request.event_id, who.user_id, request.idempotency_key, wish
+            request.event_id,
+            who.user_id,
+            request.idempotency_key,
+            wish,
+            encoded_ids(current.get()),
         )
         if came is NotTaken.FULL:
             raise Problem.of(ApiReason.OVERLOADED, "The event's queue is full; come back later.")

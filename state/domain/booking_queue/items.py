@@ -36,6 +36,7 @@ class Item(NamedTuple):
     request:    what is asked for; empty once the item is over, unless it is dead.
     outcome:    what a worker recorded; empty before.
     reason:     why it is dead, else empty; as text, since another release may know more reasons.
+    ids:        of the request that put it there, by which its trace is followed; empty for none.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Item(NamedTuple):
     request: bytes
     outcome: bytes
     reason: str
+    ids: bytes = b""
 
     @property
     def key(self) -> str:

@@ -97,12 +97,13 @@ class BookingQueue(Protocol):
     """
 
     async def enqueue(
-        self, event_id: int, user_id: str, key: str, request: bytes
+        self, event_id: int, user_id: str, key: str, request: bytes, ids: bytes = b""
     ) -> Enqueued | NotTaken:
         """Put a request at the end of its event's line.
 
         key: the idempotency key: the same request under it is the same item, as it stands now.
-        request: at most `REQUEST_BYTES_MAX` bytes.
+        request: at most `REQUEST_BYTES_MAX` bytes. ids: what its trace is followed by, kept with
+        a new item; they tell no requests apart.
         """
 
     async def look(self, item_id: str) -> Item | None:

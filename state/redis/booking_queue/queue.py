@@ -73,12 +73,12 @@ class RedisBookingQueue:
         self._length_max = length_max
 
     async def enqueue(
-        self, event_id: int, user_id: str, key: str, request: bytes
+        self, event_id: int, user_id: str, key: str, request: bytes, ids: bytes = b""
     ) -> Enqueued | NotTaken:
         assert len(request) <= REQUEST_BYTES_MAX
         made = item_id(user_id, key, event_id)
         digest = sha256(request).hexdigest()
-        values = (made, user_id, digest, request, self._length_max, ITEM_MS)
+        values = (made, user_id, digest, request, self._length_max, ITEM_MS, ids)
         # Told only when both are done: an item of an event that is not listed has no worker.
         with _as_away():
             _, (came, told) = await asyncio.gather(
@@ -222,7 +222,7 @@ def _item(item_id: str, told: Sequence[Any]) -> Item | None:
     if not told:
         return None
     with _as_unreadable():
-        user, status, place, tries, round_, at, ends, request, outcome, reason = told
+        user, status, place, tries, round_, at, ends, request, outcome, reason, ids = told
         event_id = event_of(item_id)
         if event_id is None:
             raise ValueError(f"no id of an item: {item_id!r}")
@@ -239,4 +239,5 @@ def _item(item_id: str, told: Sequence[Any]) -> Item | None:
             request=request,
             outcome=outcome,
             reason=reason.decode(),
+            ids=ids,
         )

@@ -10,7 +10,8 @@
 -- KEYS[8] item:     what the key of an item begins with; its id follows
 --
 -- An item is a hash: user, digest, request, status, number, at, ends, tries, round, token, last (the
--- token that moved it last), outcome, reason. All lie on one node, since all have one hash tag.
+-- token that moved it last), outcome, reason, ids (of the request that put it there). All lie on one
+-- node, since all have one hash tag.
 local LINE, LATER, TAKEN, TIMEOUTS, LEASES, DEAD, COUNTS, ITEM = unpack(KEYS, 1, 8)
 
 -- Which place an item has that waits; one that waits for its next attempt stands where it came from.
@@ -22,7 +23,7 @@ local function place_of(id, number)
   return redis.call('ZCOUNT', LINE, '-inf', '(' .. number) + 1
 end
 
-local FIELDS = { 'user', 'status', 'tries', 'round', 'at', 'ends', 'request', 'outcome', 'reason', 'number' }
+local FIELDS = { 'user', 'status', 'tries', 'round', 'at', 'ends', 'request', 'outcome', 'reason', 'number', 'ids' }
 
 -- What `queue.py` makes an Item of; nothing where there is none.
 local function item_now(id)
@@ -33,7 +34,7 @@ local function item_now(id)
   local place = item[2] == 'waiting' and place_of(id, item[10]) or 0
   return {
     item[1], item[2], place, item[3], item[4], item[5], item[6], item[7] or '', item[8] or '',
-    item[9] or '',
+    item[9] or '', item[11] or '',
   }
 end
 

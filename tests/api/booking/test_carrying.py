@@ -62,6 +62,22 @@ def test_seats_are_held_for_the_user_and_the_same_item_is_the_same_reservation()
     run(test)
 
 
+@pytest.mark.parametrize("ids", [b"", b"c-7 00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01"])
+def test_a_command_is_followed_by_the_ids_of_the_request_that_put_the_item_there(
+    ids: bytes,
+) -> None:
+    async def test(pod: Pod, seats: Seats) -> None:
+        asked = item()._replace(ids=ids)
+        await carried_out(pod, asked)
+        await given_back(pod, asked)
+        expected = {"correlation-id": b"c-7", "traceparent": ids[4:]}
+        for _, headers in seats.sent:
+            assert headers == (expected if ids else {"correlation-id": asked.id.encode()})
+        assert len(seats.sent) == 2
+
+    run(test)
+
+
 def test_an_item_that_an_operator_has_tried_anew_asks_for_another_reservation() -> None:
     async def test(pod: Pod, seats: Seats) -> None:
         first = await carried_out(pod, item())

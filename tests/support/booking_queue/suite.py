@@ -106,6 +106,21 @@ async def the_same_request_is_one_item_whatever_became_of_it(
     assert await queue.take(event) is None
 
 
+async def ids_of_the_first_request_stay_with_its_item_and_tell_none_apart(
+    queue: BookingQueue, hands: Hands
+) -> None:
+    event = next(EVENTS)
+    for ids in (b"c-1 00-x", b"c-2", b""):
+        enqueued = await queue.enqueue(event, "ann", "k", b"{}", ids)
+        assert isinstance(enqueued, Enqueued)
+        assert enqueued.item.ids == b"c-1 00-x"
+    taken = await taken_of(queue, event)
+    assert taken.item.ids == b"c-1 00-x"
+    await queue.complete(taken, b"held")
+    assert (await seen(queue, taken.item.id)).ids == b"c-1 00-x"
+    assert (await put(queue, event, "ben")).ids == b""
+
+
 async def a_full_queue_refuses_and_says_so_until_somebody_leaves(
     queue: BookingQueue, hands: Hands
 ) -> None:
@@ -314,6 +329,7 @@ CASES: Sequence[Case] = (
     first_come_are_first_taken_and_places_move_up,
     an_item_says_what_was_asked_by_whom_and_until_when,
     the_same_request_is_one_item_whatever_became_of_it,
+    ids_of_the_first_request_stay_with_its_item_and_tell_none_apart,
     a_full_queue_refuses_and_says_so_until_somebody_leaves,
     only_its_owner_cancels_an_item_and_once_is_as_good_as_twice,
     an_item_in_work_is_not_cancelled_and_its_outcome_counts,
