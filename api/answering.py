@@ -10,7 +10,7 @@ from api.web.problems import CONTENT_TYPE, Problem
 from api.web.requests import Scope, Send
 from infra.process.log_lines import Correlation
 
-_STREAMS: Final = frozenset({"stream", "places"})
+_STREAMS: Final = frozenset({"stream", "places", "items"})
 """Routes whose answers last as long as their clients want."""
 
 SECURITY: Final = (

@@ -22,6 +22,7 @@ from api.availability import endpoints as availability
 from api.availability import stream as streaming
 from api.availability.encoded import AGE_HEADERS
 from api.availability.endpoints import QuickLookUps
+from api.booking import stream as items
 from api.building import whole_pod
 from api.carts import endpoints as carts
 from api.carts import payments as cart_payments
@@ -63,6 +64,7 @@ DIRECT: Final[Mapping[str, Direct]] = {
     "availability": availability.answer,
     "stream": streaming.answer,
     "places": places.answer,
+    "items": items.answer,
 }
 _EXPOSED: Final = (
     "ETag",
@@ -202,6 +204,8 @@ def direct_kind(path: str) -> str:
             return "stream"
         if path.endswith("/waiting-room/stream"):
             return "places"
+    elif path.startswith(items.PREFIX) and path.endswith(items.SUFFIX):
+        return "items"
     return ""
 
 
@@ -228,6 +232,7 @@ def with_endpoints() -> FastAPI:
         seat_maps,
         waiting_room,
         places,
+        items,
     ):
         application.include_router(module.router)
     return application

@@ -9,7 +9,7 @@ place alone, and dropped when nothing is taken at all.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from time import monotonic
 from typing import Annotated, Final
 
@@ -21,7 +21,8 @@ from api.access.identity import BUYER
 from api.admission.desk import Stand
 from api.guard import buyer, pod_of
 from api.pod import Pod
-from api.streaming.client import Client, Direct, every_tick, room_for_streams
+from api.streaming.client import Direct
+from api.streaming.following import ID_BYTES_MAX, Follower, Followers
 from api.waiting_room.bodies import place_body
 from api.web.ids import EventIdInPath
 from api.web.problems import Problem, bad
@@ -33,82 +34,30 @@ from state.redis.waiting.rooms import LOOKED_AT_MAX
 PREFIX: Final = "/v1/events/"
 SUFFIX: Final = "/waiting-room/stream"
 
-COMMENT_TICKS: Final = 5
-ID_BYTES_MAX: Final = 128
 
-_RETRY: Final = b"retry: 2000\n"
-_COMMENT: Final = b": still there\n"
-_HOLD: Final = b"event: hold\ndata: {}\n\n"
-
-
-class Follower(Client):
-    """One open stream, of one user at one event.
-
-    told: what was told last, as the id of an event; empty for that the room cannot be reached.
-    """
-
-    __slots__ = ("told", "user_id")
-
-    def __init__(self, user_id: str, group: int, now_s: float, told: str) -> None:
-        super().__init__(group, now_s)
-        self.user_id = user_id
-        self.told = told
-
-
-class PlaceStreams:
+class PlaceStreams(Followers[int]):
     """All streams of one pod: one look at Redis for a hundred of them, every second."""
 
     def __init__(self, pod: Pod) -> None:
+        super().__init__("waiting rooms", pod.draining, pod.settings.streams_per_user)
         self._pod = pod
-        self._followers: dict[int, set[Follower]] = {}
-        self._keeper: asyncio.Task[None] | None = None
-        self._opened = 0
-        self._room = room_for_streams(pod.settings.streams_per_user)
 
     async def follow(
         self, event_id: int, user_id: str, last_event_id: str, receive: Receive, send: Send
     ) -> None:
         """Stream until the client has gone, or until it is dropped; raises Problem before."""
-        if self._pod.draining.is_set():
-            raise Problem.of(ApiReason.NOT_READY, "This pod is ending; ask another.")
+        self.check_open()
         with self._room.of(user_id):
             # Refusals are those of a question.
             stand = await self._pod.waiting.look(event_id, user_id)
-            self._opened += 1
-            now_s = monotonic()
-            follower = Follower(user_id, self._opened % COMMENT_TICKS, now_s, last_event_id)
-            follower.offer(_RETRY + (self._frame(event_id, follower, stand) or _COMMENT), now_s)
-            self._followers.setdefault(event_id, set()).add(follower)
-            if self._keeper is None:
-                self._keeper = asyncio.create_task(self._keep(), name="waiting rooms: streams")
-            try:
-                await follower.serve(receive, send)
-            finally:
-                self._leave(event_id, follower)
+            follower = self.follower(user_id, last_event_id)
+            first = self._frame(event_id, follower, stand)
+            await self.serve(event_id, follower, first, receive, send)
 
-    def _leave(self, event_id: int, follower: Follower) -> None:
-        followers = self._followers.get(event_id, set())
-        followers.discard(follower)
-        if not followers:
-            self._followers.pop(event_id, None)
-
-    async def _keep(self) -> None:
-        try:
-            await every_tick(self._followers, self._pod.draining, self._at_tick)
-        finally:
-            self._keeper = None
-            for follower in self._all():
-                follower.end()
-
-    async def _at_tick(self, tick: int) -> None:
+    async def look(self, group: int) -> None:
         await asyncio.gather(*map(self._look_at, list(self._followers)))
-        group = tick % COMMENT_TICKS
-        users = {follower.user_id for follower in self._all() if follower.group == group}
+        users = {follower.user_id for follower in self.all() if follower.group == group}
         await self._pod.waiting.keep_waiting(users)
-        self._look_after(group)
-
-    def _all(self) -> Iterable[Follower]:
-        return [one for followers in self._followers.values() for one in followers]
 
     async def _look_at(self, event_id: int) -> None:
         by_user: dict[str, list[Follower]] = {}
@@ -147,24 +96,13 @@ class PlaceStreams:
     def _frame(self, event_id: int, follower: Follower, stand: Stand | None) -> bytes | None:
         """Return what a follower has to be told; None where it knows."""
         if stand is None:
-            told, follower.told = follower.told, ""
-            return _HOLD if told else None
+            return follower.hold()
         here = id_of(stand)
         if follower.told == here:
             return None
         follower.told = here
         body = place_body(event_id, follower.user_id, stand, self._pod.waiting.passes)
         return b"event: place\nid: %b\ndata: %b\n\n" % (here.encode(), orjson.dumps(body))
-
-    def _look_after(self, group: int) -> None:
-        now_s = monotonic()
-        for follower in self._all():
-            if follower.is_stuck(now_s):
-                follower.drop()
-            elif now_s > follower.ends_s:
-                follower.end()
-            elif follower.group == group and not follower.has_frames():
-                follower.offer(_COMMENT, now_s)
 
 
 def id_of(stand: Stand) -> str:

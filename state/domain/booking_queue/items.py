@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from state.domain.booking_queue.statuses import ItemStatus
 from state.domain.keys import EVENT_ID_MAX, stem_of
 
-_ITEM_ID: Final = re.compile(r"([a-z2-7]{26})-(0|[1-9][0-9]{0,18})")
+ITEM_ID: Final = re.compile(r"([a-z2-7]{26})-(0|[1-9][0-9]{0,18})")
 
 
 def item_id(user_id: str, idempotency_key: str, event_id: int) -> str:
@@ -21,7 +21,7 @@ def item_id(user_id: str, idempotency_key: str, event_id: int) -> str:
 
 def event_of(item: str) -> int | None:
     """Return the event that an item's id names, or None for what is no such id."""
-    match = _ITEM_ID.fullmatch(item)
+    match = ITEM_ID.fullmatch(item)
     event_id = -1 if match is None else int(match[2])
     return event_id if 0 <= event_id <= EVENT_ID_MAX else None
 
