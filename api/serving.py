@@ -42,7 +42,7 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
         server = http_server(settings, pod)
         booking = booking_server(pod)
         asked = _signals()
-        carriers = Carriers(pod)
+        carriers, teller = Carriers(pod), teller_of(pod)
         starting = asyncio.create_task(_start(pod, server, booking, listener))
         ending = asyncio.create_task(asked.wait())
         failing = asyncio.create_task(pod.failed.wait())
@@ -51,12 +51,16 @@ async def serve(settings: ApiSettings, pod: Pod) -> bool:
         await asyncio.wait({starting, *ends}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done() and pod.has_started:
             carriers.start()
+            if teller is not None:
+                teller.start()
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if ending.done() and not failing.done():
             await _end(settings, pod, server, booking)
         # Of a pod that failed not another answer: what it says of reservations may be wrong.
         server.abort()
         await carriers.stop()
+        if teller is not None:
+            await teller.stop()
         if booking is not None:
             await booking.stop(0.0)
         for task in (starting, *ends):
@@ -103,6 +107,16 @@ def booking_server(pod: Pod) -> Any:
     from api.booking.server import BookingServer  # noqa: PLC0415
 
     return BookingServer(pod)
+
+
+def teller_of(pod: Pod) -> Any:
+    """Return what tells users by a realtime service; None for a pod without one."""
+    if not pod.settings.realtime_url:
+        return None
+    # Of an extra, and only for who wants it.
+    from api.booking.telling import Teller  # noqa: PLC0415
+
+    return Teller(pod)
 
 
 def http_server(settings: ApiSettings, pod: Pod) -> HttpServer:

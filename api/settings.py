@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 from api.access.addresses import network_in
 from api.access.ticket_keys import private_key
@@ -44,6 +45,7 @@ IN_KAFKA: Final = "kafka"
 
 _UNIT_MS: Final = {"s": 1_000, "min": 60_000, "h": 3_600_000}
 _LIMIT: Final = re.compile(r"([0-9]{1,9})/(s|min|h)")
+_BEARER: Final = re.compile("[!-~]{1,4096}")
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
@@ -67,6 +69,22 @@ def _origins(text: str) -> tuple[str, ...]:
 
 def _networks(text: str) -> tuple[str, ...]:
     return tuple(str(network_in(network)) for network in text.split(","))
+
+
+def _service(text: str) -> str:
+    parts = urlsplit(text)
+    host_and_port = f"{parts.scheme}://{parts.netloc}"
+    if parts.scheme not in {"http", "https"} or text != host_and_port or "@" in parts.netloc:
+        raise ValueError("use http://host:port or https://host:port")
+    if not parts.hostname or not parts.port:
+        raise ValueError("name host and port")
+    return text
+
+
+def _bearer(text: str) -> str:
+    if not _BEARER.fullmatch(text):
+        raise ValueError("use 1 to 4096 visible characters of ASCII")
+    return text
 
 
 def _ticket_key(text: str) -> str:
@@ -127,6 +145,12 @@ class ApiSettings(SharedSettings):
                     pods: redis or kafka.
     bookers:        SEATSTREAM_API_BOOKERS, items of the booking queue that a pod with a port for
                     gRPC carries out at once; 0 for none, where other pods do.
+    realtime_url:   SEATSTREAM_API_REALTIME_URL, http://host:port or https://host:port of a service
+                    over gRPC that users are told by how their items stand; empty for none.
+    realtime_token: SEATSTREAM_API_REALTIME_TOKEN, or in SEATSTREAM_API_REALTIME_TOKEN_FILE: what
+                    is shown to it; over https only.
+    realtime_ca:    SEATSTREAM_API_REALTIME_CA, PEM file of the authorities that vouch for it;
+                    empty for those that gRPC brings along.
     described_only: SEATSTREAM_API_DESCRIBED_ONLY, seats are held of described events only.
     revision:       SEATSTREAM_API_REVISION, of the source; only shown.
     """
@@ -169,6 +193,9 @@ class ApiSettings(SharedSettings):
     grpc_key: str = setting(API + "GRPC_KEY", file, "")
     booking_queue: str = setting(API + "BOOKING_QUEUE", one_of(IN_REDIS, IN_KAFKA), IN_REDIS)
     bookers: int = setting(API + "BOOKERS", whole(0, 1_000), MEMBERS)
+    realtime_url: str = setting(API + "REALTIME_URL", _service, "")
+    realtime_token: str = setting(API + "REALTIME_TOKEN", _bearer, "", is_secret=True)
+    realtime_ca: str = setting(API + "REALTIME_CA", file, "")
     described_only: bool = setting(API + "DESCRIBED_ONLY", flag, False)
     revision: str = setting(API + "REVISION", name, "")
 
@@ -189,6 +216,10 @@ class ApiSettings(SharedSettings):
                 f"{API}GRPC_PORT={settings.grpc_port} needs REDIS_URL, where the queue lies, "
                 f"or {API}BOOKING_QUEUE={IN_KAFKA}"
             )
+        if settings.realtime_url and not settings.grpc_port:
+            read.refuse(f"{API}REALTIME_URL needs {API}GRPC_PORT: who has no queue tells nothing")
+        if settings.realtime_token and not settings.realtime_url.startswith("https:"):
+            read.refuse(f"{API}REALTIME_TOKEN is shown over https alone: set {API}REALTIME_URL")
         read.check()
         return settings
 
@@ -199,7 +230,8 @@ class ApiSettings(SharedSettings):
         shown["span_headers"] = "(set)" if self.span_headers else ""
         shown["registry_url"] = without_password(self.registry_url)
         shown["jwks"] = without_password(self.jwks)
-        for secret in ("lookup_token", "ticket_key", "next_ticket_key", "old_ticket_key"):
+        secrets = ("lookup_token", "ticket_key", "next_ticket_key", "old_ticket_key")
+        for secret in (*secrets, "realtime_token"):
             shown[secret] = "(set)" if getattr(self, secret) else ""
         return shown
 

@@ -26,7 +26,7 @@ from state.domain.booking_queue.queue import (
     Settled,
     Taken,
 )
-from state.domain.booking_queue.statuses import DeadReason
+from state.domain.booking_queue.statuses import OVER, DeadReason
 from state.domain.booking_queue.wishes import Carried
 from state.records.booking_queue.ids import ids_of
 from state.records.booking_queue.wishes import encoded_outcome
@@ -115,6 +115,7 @@ class Carriers:
             return False
         ids = ids_of(taken.item.id, taken.item.ids)
         token, began_s = current.set(ids), self._clock_s()
+        self._pod.booking.notices.item(taken.item)
         try:
             came = await self._attempted(taken.item, period)
             await self._record(taken, came)
@@ -178,10 +179,21 @@ class Carriers:
     async def _record(self, taken: Taken, came: Carried | Failed) -> None:
         """Record what came of an item; seats of one that is over without them are given back."""
         settled = await self._settled(taken, came)
+        if settled.is_recorded and settled.status in OVER:
+            self._tell(taken.item._replace(status=settled.status, position=0), came)
         is_over = not settled.is_recorded and settled.status in TAKEN_AWAY
         if is_over and isinstance(came, Carried) and came.reservation_id:
             with suppress(Problem):
                 await given_back(self._pod, taken.item)
+
+    def _tell(self, item: Item, came: Carried | Failed) -> None:
+        """Have its user told of an item that is over."""
+        if isinstance(came, Carried):
+            item = item._replace(outcome=encoded_outcome(came))
+        else:
+            last = came.reason if came.is_final else DeadReason.MAX_RETRIES_EXCEEDED
+            item = item._replace(reason=last)
+        self._pod.booking.notices.item(item)
 
     async def _settled(self, taken: Taken, came: Carried | Failed) -> Settled:
         queue = self._pod.booking.queue

@@ -30,7 +30,7 @@ from infra.process.log_lines import current
 from schemas.proto import booking_worker_pb2 as messages
 from state.domain.booking_queue.items import Item, item_id
 from state.domain.booking_queue.queue import NotTaken
-from state.domain.booking_queue.statuses import OVER
+from state.domain.booking_queue.statuses import OVER, ItemStatus
 from state.domain.reasons import ApiReason, Reason
 from state.records.booking_queue.ids import encoded_ids
 
@@ -139,6 +139,8 @@ class BookingService:
             raise Problem.of(
                 ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new key for another request."
             )
+        if came.is_new:
+            self._pod.booking.notices.item(came.item)
         return enqueued_body(came)
 
     async def _refuse_certain(self, request: messages.EnqueueBookingRequest, user_id: str) -> None:
@@ -190,8 +192,11 @@ class BookingService:
         self, request: messages.CancelQueueItemRequest, context: Context
     ) -> messages.CancelQueueItemResponse:
         who = await callers.caller(self._pod, context, "cancel")
-        item = await self._pod.booking.queue.cancel(request.queue_item_id, who.user_id)
-        return cancelled_body(_found(item, who.user_id))
+        came = await self._pod.booking.queue.cancel(request.queue_item_id, who.user_id)
+        item = _found(came, who.user_id)
+        if item.status is ItemStatus.CANCELLED:
+            self._pod.booking.notices.item(item)
+        return cancelled_body(item)
 
     async def watch(self, request: Any, context: Context) -> AsyncIterator[messages.QueuePosition]:
         """Yield where an item stands whenever that has changed; ends with the item or the pod."""

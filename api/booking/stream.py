@@ -26,7 +26,7 @@ from api.web.problems import Problem, bad, told_as
 from api.web.requests import Receive, Scope, Send
 from state.domain.booking_queue.figures import expected_wait_ms
 from state.domain.booking_queue.items import ITEM_ID, Item
-from state.domain.booking_queue.notices import notice_of
+from state.domain.booking_queue.notices import mark_of, notice_of
 from state.domain.booking_queue.queue import QueueAway, QueueUnreadable
 from state.domain.booking_queue.statuses import OVER
 from state.domain.reasons import ApiReason
@@ -98,8 +98,7 @@ class ItemStreams(Followers[str]):
 
 
 def id_of(item: Item) -> str:
-    """Return what stands for all that a user has to be told of an item."""
-    return f"{item.status}-{item.position}-{item.attempts}-{item.round}"
+    return mark_of(item.status, item.position, item.attempts, item.round)
 
 
 def _frame(follower: Follower, item: Item) -> bytes | None:

@@ -1,8 +1,11 @@
 """The booking queue of a pod: how requests come in, and how those that are in are looked at."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from api.parts.notices import Notices
 from api.parts.part import Part, closed, started
+from api.web.metrics import ApiMetrics
+from infra.process.metrics import Reading
 from state.domain.booking_queue.queue import BookingQueue
 from state.kafka.command_log import CommandLog
 from state.redis.booking_queue.queue import RedisBookingQueue
@@ -15,11 +18,18 @@ class BookingDesk(Part):
     """The booking queue, whatever keeps it.
 
     entrance: where requests are put into the queue. queue: for all else.
+    notices: what users are to be told of their items.
     """
 
     name = "booking"
     entrance: BookingQueue
     queue: BookingQueue
+
+    def __init__(self) -> None:
+        self.notices = Notices()
+
+    def readings(self) -> Iterator[Reading]:
+        yield ApiMetrics.booking_notices_waiting, len(self.notices)
 
 
 async def _no_redis(*_: object) -> None:
@@ -34,6 +44,7 @@ class RedisBookingDesk(BookingDesk):
     """
 
     def __init__(self, url: str) -> None:
+        super().__init__()
         told = "the booking queue takes nobody in"
         self._lines = [RedisLine(url, told) for _ in range(2)] if url else []
         asks = [line.ask for line in self._lines] or [_no_redis] * 2
@@ -50,6 +61,7 @@ class KafkaBookingDesk(BookingDesk):
     is_optional = True
 
     def __init__(self, lines: BookingLog, log: CommandLog) -> None:
+        super().__init__()
         self._lines = lines
         self._log = log
         self.entrance = self.queue = KafkaBookingQueue(lines, log, lines.codecs)

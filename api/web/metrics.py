@@ -103,6 +103,15 @@ class ApiMetrics(Metrics):
         "Attempts at items of the booking queue without an outcome, by reason.",
         "reason",
     )
+    booking_notices = counter(
+        "seatstream_booking_notices",
+        "What users were to be told of their items by the realtime service, by what came of it.",
+        "outcome",
+    )
+    booking_notices_waiting = read_gauge(
+        "seatstream_booking_notices_waiting",
+        "What the realtime service has not taken over yet: the newest of each item.",
+    )
     locks_swept = read_counter(
         "seatstream_api_locks_swept",
         "Locks removed by looking through all of them: their holds were over, or none of ours.",

@@ -119,6 +119,33 @@ def test_a_ticket_key_is_one_of_ed25519_and_is_never_shown() -> None:
     assert "my secret" not in str(refused.value)
 
 
+REALTIME = {
+    "REDIS_URL": "redis://redis:6379",
+    "SEATSTREAM_API_GRPC_PORT": "50051",
+    "SEATSTREAM_API_REALTIME_URL": "https://realtime:443",
+    "SEATSTREAM_API_REALTIME_TOKEN": "a.secret",
+}
+
+
+def test_a_realtime_service_is_told_over_https_where_a_token_is_shown() -> None:
+    settings = ApiSettings.from_env(REALTIME)
+    assert settings.realtime_url == "https://realtime:443"
+    assert "a.secret" not in repr(settings)
+    plain = REALTIME | {"SEATSTREAM_API_REALTIME_URL": "http://realtime:80"}
+    for bad in (
+        plain,
+        REALTIME | {"SEATSTREAM_API_GRPC_PORT": "0"},
+        REALTIME | {"SEATSTREAM_API_REALTIME_TOKEN": "two words"},
+        *(
+            REALTIME | {"SEATSTREAM_API_REALTIME_URL": url}
+            for url in ("realtime:443", "https://realtime", "https://u:p@r:1", "https://r:1/path")
+        ),
+    ):
+        with pytest.raises(BadSetting, match="REALTIME"):
+            ApiSettings.from_env(bad)
+    assert ApiSettings.from_env(plain | {"SEATSTREAM_API_REALTIME_TOKEN": ""}).realtime_url
+
+
 @pytest.mark.parametrize(
     "environ",
     [

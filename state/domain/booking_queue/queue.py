@@ -47,6 +47,17 @@ class Taken(NamedTuple):
     token: str
 
 
+class Waits(NamedTuple):
+    """Who waits for a turn, and where: position from 1. ids: as an `Item` has them."""
+
+    item_id: str
+    user_id: str
+    position: int
+    attempts: int
+    round: int
+    ids: bytes
+
+
 class Settled(NamedTuple):
     """What came of recording an attempt.
 
@@ -132,6 +143,9 @@ class BookingQueue(Protocol):
 
     async def standing(self, event_id: int) -> Standing:
         """Say how the queue of an event stands, and move nothing."""
+
+    async def line(self, event_id: int, first: int, most: int) -> tuple[Waits, ...]:
+        """Return who waits for a turn, in their order; first: of them, from 0."""
 
     async def events(self) -> tuple[int, ...]:
         """Return all events that have items that are not over, and some that had."""

@@ -34,6 +34,7 @@ from state.domain.booking_queue.queue import (
     Settled,
     Standing,
     Taken,
+    Waits,
 )
 from state.domain.booking_queue.statuses import DeadReason, ItemStatus
 from state.redis.keys import QUEUE_EVENTS, booking_queue
@@ -56,6 +57,7 @@ _TAKE: Final = Script("lasting", "queue", "queue_take")
 _SETTLE: Final = Script("lasting", "queue", "queue_settle")
 _CLEAN: Final = Script("lasting", "queue", "queue_clean")
 _REQUEUE: Final = Script("lasting", "queue", "queue_requeue")
+_LINE: Final = Script("lasting", "queue", "queue_line")
 _LIST: Final = Script("queue_list")
 
 _NEW, _MOVED_FIRST, _IS_TAKEN = 1, 2, 1
@@ -134,6 +136,15 @@ class RedisBookingQueue:
 
     async def standing(self, event_id: int) -> Standing:
         return await self._clean(event_id, 0)
+
+    async def line(self, event_id: int, first: int, most: int) -> tuple[Waits, ...]:
+        with _as_away():
+            told = await _LINE.run(self._ask, booking_queue(event_id), (first, first + most - 1))
+        with _as_unreadable():
+            return tuple(
+                Waits(item.decode(), user.decode(), place, int(tries), int(round_), ids)
+                for place, (item, user, tries, round_, ids) in enumerate(told, first + 1)
+            )
 
     async def events(self) -> tuple[int, ...]:
         found: set[int] = set()

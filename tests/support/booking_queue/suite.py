@@ -75,6 +75,27 @@ async def first_come_are_first_taken_and_places_move_up(queue: BookingQueue, han
     assert await queue.take(event) is None
 
 
+async def the_line_is_told_in_its_order_a_part_at_a_time(
+    queue: BookingQueue, hands: Hands
+) -> None:
+    event = next(EVENTS)
+    items = await filled(queue, event, 5)
+    await queue.fail(await taken_of(queue, event), DeadReason.UNKNOWN, is_final=False)
+    await hands.make_due(items[0])
+    await taken_of(queue, event)
+    # The first one is with a worker again.
+    line = await queue.line(event, 0, 3)
+    assert [(one.item_id, one.user_id, one.position) for one in line] == [
+        (items[at], f"u-{at}", at) for at in (1, 2, 3)
+    ]
+    assert [one.item_id for one in await queue.line(event, 3, 100)] == items[4:]
+    assert await queue.line(event, 4, 100) == ()
+    await hands.end_lease(items[0])
+    await queue.clean(event)
+    [first] = await queue.line(event, 0, 1)
+    assert (first.item_id, first.attempts, first.round, first.ids) == (items[0], 2, 0, b"")
+
+
 async def an_item_says_what_was_asked_by_whom_and_until_when(
     queue: BookingQueue, hands: Hands
 ) -> None:
@@ -327,6 +348,7 @@ async def of_many_workers_each_has_items_of_its_own(queue: BookingQueue, hands: 
 
 CASES: Sequence[Case] = (
     first_come_are_first_taken_and_places_move_up,
+    the_line_is_told_in_its_order_a_part_at_a_time,
     an_item_says_what_was_asked_by_whom_and_until_when,
     the_same_request_is_one_item_whatever_became_of_it,
     ids_of_the_first_request_stay_with_its_item_and_tell_none_apart,
