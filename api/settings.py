@@ -218,6 +218,8 @@ class ApiSettings(SharedSettings):
             )
         if settings.realtime_url and not settings.grpc_port:
             read.refuse(f"{API}REALTIME_URL needs {API}GRPC_PORT: who has no queue tells nothing")
+        if settings.realtime_url and not settings.redis_url:
+            read.refuse(f"{API}REALTIME_URL needs REDIS_URL, where pods agree on who tells places")
         if settings.realtime_token and not settings.realtime_url.startswith("https:"):
             read.refuse(f"{API}REALTIME_TOKEN is shown over https alone: set {API}REALTIME_URL")
         read.check()

@@ -135,6 +135,7 @@ def test_a_realtime_service_is_told_over_https_where_a_token_is_shown() -> None:
     for bad in (
         plain,
         REALTIME | {"SEATSTREAM_API_GRPC_PORT": "0"},
+        REALTIME | {"SEATSTREAM_API_BOOKING_QUEUE": "kafka", "REDIS_URL": ""},
         REALTIME | {"SEATSTREAM_API_REALTIME_TOKEN": "two words"},
         *(
             REALTIME | {"SEATSTREAM_API_REALTIME_URL": url}

@@ -22,7 +22,7 @@ from state.domain.booking_queue.figures import (
     pause_ms,
 )
 from state.domain.booking_queue.items import Item
-from state.domain.booking_queue.queue import NotTaken, Settled, Standing
+from state.domain.booking_queue.queue import NotTaken, Settled, Standing, Waits
 from state.domain.booking_queue.statuses import OVER, TRANSITIONS, DeadReason, ItemStatus, Move
 
 Times = list[tuple[int, str]]
@@ -34,11 +34,15 @@ RETRIED: Final = "retried"
 
 
 class Asked(NamedTuple):
-    """What a record puts into the line; round: how often an operator had it tried anew."""
+    """What a record puts into the line; round: how often an operator had it tried anew.
+
+    ids: by which the request is followed.
+    """
 
     user_id: str
     request: bytes
     round: int = 0
+    ids: bytes = b""
 
 
 class Ended(NamedTuple):
@@ -67,6 +71,7 @@ class Kept(NamedTuple):
     round: int
     enqueued_ms: int
     expires_ms: int
+    ids: bytes = b""
     status: ItemStatus = ItemStatus.WAITING
     attempts: int = 0
     until_ms: int = 0
@@ -279,7 +284,19 @@ class EventLine:
             request=item.request,
             outcome=item.outcome,
             reason=item.reason,
+            ids=item.ids,
         )
+
+    def waiting(self, first: int, most: int) -> tuple[Waits, ...]:
+        """Return who stands in the line, in their order; first: of them, from 0."""
+        told = []
+        for position, number in enumerate(self._line[first : first + most], first + 1):
+            item_id = self._by_number[number]
+            item = self._items[item_id]
+            told.append(
+                Waits(item_id, item.user_id, position, item.attempts, item.round, item.ids)
+            )
+        return tuple(told)
 
     def dead(self, most: int) -> tuple[str, ...]:
         """Return those that wait for an operator, the longest dead first."""
@@ -319,9 +336,9 @@ class EventLine:
         self._dead.pop(item_id, None)
 
     def _begin(self, item_id: str, asked: Asked, number: int, now_ms: int) -> None:
-        user_id, request, round_ = asked
+        user_id, request, round_, ids = asked
         digest = sha256(request).digest()
-        item = Kept(user_id, request, digest, number, round_, now_ms, now_ms + ITEM_MS)
+        item = Kept(user_id, request, digest, number, round_, now_ms, now_ms + ITEM_MS, ids)
         self._stand(item_id, item)
 
     def _stand(self, item_id: str, item: Kept) -> None:

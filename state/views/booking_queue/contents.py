@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, assert_never
 
 from confluent_kafka import Message
 
+from infra.process.record_ids import correlation_in
 from serdes.decoding import Decoded, Tombstone, TopicDecoder
 from state.domain.booking_queue.figures import LENGTH_MAX, REQUEST_BYTES_MAX
 from state.domain.booking_queue.items import Item, event_of
@@ -33,6 +34,7 @@ from state.records.booking_queue.commands import (
     SettleItem,
     TakeItem,
 )
+from state.records.booking_queue.ids import encoded_ids
 from state.records.event import event_key
 from state.views.following.ages import age_ms, boot_clock_ns, never_known_ns
 from state.views.following.reading import (
@@ -135,7 +137,8 @@ class LinesReading(Reading):
         Never raises on bad bytes. A bad record does nothing, in any pod.
         """
         self._counters.records += 1
-        verdict = verdict_on(self._decoder, self._learn, record.value(), headers_of(record))
+        headers = headers_of(record)
+        verdict = verdict_on(self._decoder, self._learn, record.value(), headers)
         if isinstance(verdict, Tombstone):
             self._skipped.note(NO_RECORD, repr(record.key()))
             return None
@@ -155,13 +158,14 @@ class LinesReading(Reading):
             # Its numbers would be those of other items.
             self._skipped.note(BAD_PARTITION, f"event {event_id} on {record.partition()}")
             return None
+        ids = encoded_ids(correlation_in([(name, text or b"") for name, text in headers]))
         offset, (_, now_ms) = record.offset(), record.timestamp()
         assert offset is not None
         with self.lock:
             self.lines.pass_to(now_ms)
             line = self.lines.of(event_id)
             # Numbers begin at 1.
-            did = _did(line, command, offset + 1, now_ms)
+            did = _did(line, command, offset + 1, now_ms, ids)
             if command.call_id not in self._calls:
                 self.lines.tidy(event_id)
                 return None
@@ -185,11 +189,11 @@ def _event_in(command: QueueCommand) -> tuple[int, str]:
     return (0, f"item {command.item!r}") if found is None else (found, "")
 
 
-def _did(line: EventLine, command: QueueCommand, number: int, now_ms: int) -> Any:
-    """Have a command take effect; return what its line says of it."""
+def _did(line: EventLine, command: QueueCommand, number: int, now_ms: int, ids: bytes) -> Any:
+    """Have a command take effect; return what its line says of it. ids: of its record."""
     match command:
         case EnqueueItem(_, item, user, request):
-            asked = Asked(user.decode(), request)
+            asked = Asked(user.decode(), request, ids=ids)
             return line.enqueue(item.decode(), asked, number, now_ms)
         case TakeItem(_, item, token):
             return line.take(item.decode(), token.decode(), now_ms)
@@ -201,7 +205,7 @@ def _did(line: EventLine, command: QueueCommand, number: int, now_ms: int) -> An
         case CleanLine():
             return line.clean(now_ms)
         case RequeueItem(_, item, user, request, round_):
-            asked = Asked(user.decode(), request, round_)
+            asked = Asked(user.decode(), request, round_, ids)
             return line.requeue(item.decode(), asked, number, now_ms)
         case RemoveItem(_, item):
             return line.remove(item.decode())

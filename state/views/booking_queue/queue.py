@@ -21,6 +21,7 @@ from state.domain.booking_queue.queue import (
     Settled,
     Standing,
     Taken,
+    Waits,
 )
 from state.domain.booking_queue.statuses import DeadReason, ItemStatus
 from state.domain.keys import partition_of
@@ -36,6 +37,7 @@ from state.records.booking_queue.commands import (
     SettleItem,
     TakeItem,
 )
+from state.records.booking_queue.ids import ids_as_headers
 from state.records.event import event_key
 from state.views.booking_queue.contents import BookingLines, Done
 
@@ -84,12 +86,12 @@ class KafkaBookingQueue:
         self._taking = asyncio.Lock()
 
     async def enqueue(
-        self, event_id: int, user_id: str, key: str, request: bytes
+        self, event_id: int, user_id: str, key: str, request: bytes, ids: bytes = b""
     ) -> Enqueued | NotTaken:
         assert len(request) <= REQUEST_BYTES_MAX
         made = item_id(user_id, key, event_id)
         command = EnqueueItem(_call_id(), made.encode(), user_id.encode(), request)
-        done = await self._done(event_id, command)
+        done = await self._done(event_id, command, ids)
         if isinstance(done.did, NotTaken):
             return done.did
         assert done.item is not None
@@ -145,6 +147,12 @@ class KafkaBookingQueue:
         with self._lines.lines() as lines:
             return lines.standing(event_id, self._clock_ms())
 
+    async def line(self, event_id: int, first: int, most: int) -> tuple[Waits, ...]:
+        self._check()
+        with self._lines.lines() as lines:
+            line = lines.known(event_id)
+            return () if line is None else line.waiting(first, most)
+
     async def events(self) -> tuple[int, ...]:
         self._check()
         with self._lines.lines() as lines:
@@ -165,7 +173,7 @@ class KafkaBookingQueue:
             return False
         user, round_ = item.user_id.encode(), item.round + 1
         command = RequeueItem(_call_id(), item_id.encode(), user, item.request, round_)
-        return bool((await self._done(item.event_id, command)).did)
+        return bool((await self._done(item.event_id, command, item.ids)).did)
 
     async def remove(self, item_id: str) -> bool:
         item = await self._dead_now(item_id)
@@ -230,15 +238,19 @@ class KafkaBookingQueue:
         if not await self._lines.certain(event_id, self._answer_s):
             raise QueueAway(self._lines.trouble or "the brokers do not say where the log ends")
 
-    async def _done(self, event_id: int, command: QueueCommand) -> Done:
-        """Append a command and return what it did; raises QueueAway, and it may be done then."""
+    async def _done(self, event_id: int, command: QueueCommand, ids: bytes = b"") -> Done:
+        """Append a command and return what it did; raises QueueAway, and it may be done then.
+
+        ids: of the request that the item comes of; they are the headers of its record.
+        """
         self._check()
         key = event_key(event_id)
         with self._lines.calls.waiting(command.call_id) as answer:
             try:
                 async with asyncio.timeout(self._answer_s):
                     partition = partition_of(key, self._log.partitions)
-                    await self._log.send(key, self._codecs.encoded(command), partition=partition)
+                    value, headers = self._codecs.encoded(command), ids_as_headers(ids)
+                    await self._log.send(key, value, partition=partition, headers=headers)
                     return await answer
             except (NotAppended, AppendUnknown) as error:
                 raise QueueAway(f"{type(error).__name__}: {error}") from error

@@ -14,7 +14,7 @@ from support.pods.asgi_stream import Stream, Told
 from api.app import create_app
 from api.booking.stream import streams_of
 from api.building import pod_of
-from api.parts.booking import BookingDesk
+from api.parts.booking import RedisBookingDesk
 from api.pod import Pod
 from api.settings import ApiSettings
 from api.streaming import client as streamed
@@ -51,7 +51,7 @@ class Queue:
     """A pod over such a queue, and who follows its items."""
 
     def __init__(self, **settings: Any) -> None:
-        desk: Any = BookingDesk("")
+        desk: Any = RedisBookingDesk("")
         desk.queue = self.items = Items()
         self.pod: Pod = pod_of(ApiSettings(**settings), verifier=TrustingVerifier(), booking=desk)
         self.app = create_app(self.pod.settings, self.pod)

@@ -14,7 +14,7 @@ from support.pods.whole_pods import EVENT, whole_pod
 
 from api.booking.carriers import Carriers
 from api.booking.telling import AT_ONCE, CALL_S, Teller
-from api.parts.booking import BookingDesk
+from api.parts.booking import RedisBookingDesk
 from api.pod import Pod
 from infra.process.breaker import Rules
 from schemas.proto import booking_worker_pb2 as booking
@@ -75,7 +75,7 @@ def run(
         pod = whole_pod()
         url = f"{scheme}://127.0.0.1:{realtime.port}"
         pod.settings = pod.settings.__class__(realtime_url=url, **settings)
-        pod.given = {**pod.given, "booking": BookingDesk("")}
+        pod.given = {**pod.given, "booking": RedisBookingDesk("")}
         teller = Teller(pod, clock_s=lambda: 0.0)
         teller.start()
         try:

@@ -1,10 +1,11 @@
 """The log of the booking queue without a broker: what is appended is folded at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from heapq import heappush
 
 from confluent_kafka import Message
 
+from infra.process.record_ids import Headers
 from schemas.topics import BOOKING_QUEUE
 from serdes.decoding import TopicDecoder
 from serdes.registry.ids import counted_ids
@@ -47,13 +48,13 @@ class LogInMemory:
         value: bytes,
         *,
         partition: int,
-        headers: Sequence[object] = (),  # noqa: ARG002
+        headers: Headers = (),
     ) -> Appended:
         if isinstance(self.refusal, NotAppended):
             raise self.refusal
         offset = len(self.records)
         for _ in range(self._times):
-            record = message(key, value, len(self.records), self._clock_ms())
+            record = message(key, value, len(self.records), self._clock_ms(), headers=headers)
             self.records.append(record)
             self.held.append(record)
         if not self.holds:
@@ -70,7 +71,14 @@ class LogInMemory:
                 follower.follow(record)
 
 
-def message(key: bytes, value: bytes | None, offset: int, ms: int, partition: int = 0) -> Message:
+def message(
+    key: bytes,
+    value: bytes | None,
+    offset: int,
+    ms: int,
+    partition: int = 0,
+    headers: Headers = (),
+) -> Message:
     return Message(
         topic=BOOKING_QUEUE.name,
         partition=partition,
@@ -78,6 +86,7 @@ def message(key: bytes, value: bytes | None, offset: int, ms: int, partition: in
         key=key,
         value=value,
         timestamp=(APPEND_TIME, ms),
+        headers=list(headers),
     )
 
 

@@ -131,14 +131,15 @@ async def ids_of_the_first_request_stay_with_its_item_and_tell_none_apart(
     queue: BookingQueue, hands: Hands
 ) -> None:
     event = next(EVENTS)
-    for ids in (b"c-1 00-x", b"c-2", b""):
+    first = b"c-1 00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01"
+    for ids in (first, b"c-2", b""):
         enqueued = await queue.enqueue(event, "ann", "k", b"{}", ids)
         assert isinstance(enqueued, Enqueued)
-        assert enqueued.item.ids == b"c-1 00-x"
+        assert enqueued.item.ids == first
     taken = await taken_of(queue, event)
-    assert taken.item.ids == b"c-1 00-x"
+    assert taken.item.ids == first
     await queue.complete(taken, b"held")
-    assert (await seen(queue, taken.item.id)).ids == b"c-1 00-x"
+    assert (await seen(queue, taken.item.id)).ids == first
     assert (await put(queue, event, "ben")).ids == b""
 
 
