@@ -40,7 +40,9 @@ ID_MAX: Final = 128
 
 # Neither "." nor "..": an order id is part of a URL's path, where HTTP clients resolve these two.
 _ORDER_ID: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.:-]{1,128}")
-_GATEWAY_ID: Final = re.compile(rf"[!-~]{{1,{ID_MAX}}}")
+GATEWAY_ID: Final = re.compile(rf"[!-~]{{1,{ID_MAX}}}")
+"""Of payments, refunds and events: what a gateway calls them."""
+
 _KEY: Final = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 GATEWAY_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 """Part of the path of webhooks, a label of metrics and the destination of intents."""
@@ -146,7 +148,7 @@ class Refund:
 
     def __post_init__(self) -> None:
         check_order_id(self.order_id)
-        _check(_GATEWAY_ID, "a payment id", self.payment_id)
+        _check(GATEWAY_ID, "a payment id", self.payment_id)
         check_amount(self.amount)
         check_currency(self.currency)
         _check(_KEY, "an idempotency key", self.idempotency_key)
@@ -172,7 +174,7 @@ class Captured:
 
     def __post_init__(self) -> None:
         _check_moved(self.order_id, self.amount, self.currency, self.approved_at_ms)
-        _check(_GATEWAY_ID, "a payment id", self.payment_id)
+        _check(GATEWAY_ID, "a payment id", self.payment_id)
         _check(_METHOD, "a method", self.method)
 
     def pays(self, charge: Charge) -> bool:
@@ -246,8 +248,8 @@ class Refunded:
 
     def __post_init__(self) -> None:
         _check_moved(self.order_id, self.amount, self.currency, self.refunded_at_ms)
-        _check(_GATEWAY_ID, "a payment id", self.payment_id)
-        _check(_GATEWAY_ID, "a refund id", self.refund_id)
+        _check(GATEWAY_ID, "a payment id", self.payment_id)
+        _check(GATEWAY_ID, "a refund id", self.refund_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,8 +307,8 @@ class Hint:
     order_id: str | None
 
     def __post_init__(self) -> None:
-        _check(_GATEWAY_ID, "an event id", self.event_id)
-        _check(_GATEWAY_ID, "an event's kind", self.kind)
+        _check(GATEWAY_ID, "an event id", self.event_id)
+        _check(GATEWAY_ID, "an event's kind", self.kind)
         if self.order_id is not None:
             check_order_id(self.order_id)
 

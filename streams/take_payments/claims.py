@@ -19,6 +19,7 @@ from state.domain.reservation import PaymentFailure
 from state.records.names import PaymentRequested
 from state.records.payments import COMPLETED, OtherPayment, PurchaseRecord
 from streams.batch import Record
+from streams.gateways.protocol import GATEWAY_ID
 from streams.take_payments.fold import PaymentFold
 
 _IDENTITY: Final = ("user_id", "correlation_id", "section", "event_id", "request")
@@ -32,6 +33,11 @@ _SELLS: Final = frozenset({PurchaseStatus.CAPTURED, PurchaseStatus.DONE})
 def is_claim(asked: PaymentRequested) -> bool:
     """Say whether a request is a claim: another shop says that the gateway has the money."""
     return asked.method == COMPLETED
+
+
+def has_payment_id(asked: PaymentRequested) -> bool:
+    """Say whether a claim names its money as a gateway could; what it names is stored."""
+    return GATEWAY_ID.fullmatch(asked.parameters.decode("latin-1")) is not None
 
 
 def is_empty(known: PurchaseRecord) -> bool:

@@ -39,6 +39,7 @@ from streams.folding.reading import read
 from streams.patience import UNDECIDED_MS
 from streams.take_payments.claims import (
     gives_way,
+    has_payment_id,
     ids_of,
     is_claim,
     is_empty,
@@ -136,7 +137,7 @@ def _listed(
 
 
 def _misplaced(fold: PaymentFold, asked: PaymentRequested) -> tuple[str, str] | None:
-    """Return reason and detail of a request that cannot belong to this partition; else None."""
+    """Return reason and detail of a request that is no section's of this partition; else None."""
     home = home_of(asked)
     if partition_of(home, fold.batch.partitions) != fold.partition:
         # Another partition's worker sells these seats, and could not be told.
@@ -144,6 +145,9 @@ def _misplaced(fold: PaymentFold, asked: PaymentRequested) -> tuple[str, str] | 
     if asked.epoch < 1:
         # An answer could not be assigned: the order id of such an epoch has another form.
         return "BAD_EPOCH", f"epoch {asked.epoch}: they begin with 1"
+    if is_claim(asked) and not has_payment_id(asked):
+        # Bytes that are no text could be stored, and never be read again.
+        return "BAD_PAYMENT_ID", f"no gateway's id of a payment: {asked.parameters!r:.100}"
     return None
 
 

@@ -277,6 +277,23 @@ def test_more_claims_than_anybody_looks_at_are_dead_letters() -> None:
     assert [letter.reason for letter in paying.driver.dead_letters] == ["OTHER_PAYMENT"] * 2
 
 
+@pytest.mark.parametrize("first", [Paying, claimed_and_sold])
+@pytest.mark.parametrize(
+    "payment_id", [b"", b"\xff", "ch_\u00e9".encode(), b"ch 1", b"x" * 129, b"x" * 4_000]
+)
+def test_a_claim_whose_payment_id_no_gateway_makes_is_a_dead_letter_and_never_stored(
+    first: Callable[[], Paying], payment_id: bytes
+) -> None:
+    paying = first()
+    before = paying.record()
+    paying.start(**(REFUSED | {"parameters": payment_id}))
+    assert [letter.reason for letter in paying.driver.dead_letters] == ["BAD_PAYMENT_ID"]
+    assert paying.record() == before
+    # What is stored of it would be read at the next record of this payment.
+    paying.start(**KEPT)
+    assert paying.record() is not None
+
+
 def test_what_turns_out_to_be_the_payments_own_money_needs_nobody() -> None:
     paying = claimed()
     paying.start(**(KEPT | {"parameters": b"ch_2"}))
