@@ -4,8 +4,9 @@ Reads all topics read committed up to a snapshot of their ends, folds the comman
 oracle that shares only the schemas with the workers, and compares every outcome, every stored
 state, the status of every section and the dead letters with it. Payments are followed by the
 words of their table, and their money is compared with the seats; carts are compared with
-their parts, tickets with what is paid for, locks in Redis with the holds that they are for, and
-waiting rooms there with what was written of their turns.
+their parts, tickets with what is paid for, locks in Redis with the holds that they are for,
+waiting rooms there with what was written of their turns, and its booking queue with the
+reservations that it names.
 Records that strangers wrote into these topics are counted and passed over; so are values of the
 state that cannot be read where a newer one follows. The log must be at rest, which is when the
 group has committed every command: stop the buyers, and let the workers finish. Until then there is
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--redis",
         metavar="URL",
         default="",
-        help="REDIS_URL of the pods: locks of seats and waiting rooms there are judged too",
+        help="REDIS_URL of the pods: its locks, waiting rooms and booking queue are judged too",
     )
     parser.add_argument(
         "--processes",

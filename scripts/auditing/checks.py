@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from scripts.auditing.booked.judging import Booked, booked_in, judge_queues
 from scripts.auditing.card_data.judging import judge_cards
 from scripts.auditing.carts import Carts, read_carts
 from scripts.auditing.facts import Facts, Kept, Traces, facts_of, kept_of
@@ -63,7 +64,8 @@ class Part:
     report: what was found in it; its figures are added to those of others.
     digest: of everything that was expected.
     claims: whose its captures are. carts: how parts of carts stand, and their payments.
-    locks:  how those stand who own locks in its sections.
+    locks:  how those stand who own locks in its sections. booked: of reservations that items of
+            the booking queue name.
     """
 
     report: Report
@@ -72,6 +74,7 @@ class Part:
     claims: money.Claims
     carts: Carts
     locks: Locks
+    booked: Booked
 
 
 def audit(log: Log, *, allow_repeats: bool = False, traces: Traces | None = None) -> Report:
@@ -103,7 +106,8 @@ def judge(
     for check in FAMILIES:
         check(facts, notes)
     claims: money.Claims = defaultdict(list)
-    part = Part(report, digest.digest(), kept_of(facts), claims, Carts(), sorted_out(log))
+    kept, booked = kept_of(facts), booked_in(facts, log.booked)
+    part = Part(report, digest.digest(), kept, claims, Carts(), sorted_out(log), booked)
     money.add_claims(facts, part.claims)
     money.add_carts(facts, part.carts)
     carts.add_parts(facts, part.carts)
@@ -126,13 +130,14 @@ def joined(
 ) -> Report:
     """Judge what several partitions say; return the report with what was found of each.
 
-    log:        topics that are read at once: of carts, tickets and waiting rooms, and locks.
+    log:        topics that are read at once: of carts, tickets and waiting rooms; locks; queues.
     report:     has what was found before.
     parts:      by partition.
     excerpt_of: the records around a violation.
     """
     of_carts, issued, locks = read_carts(log, report), read_issued(log, report), sorted_out(log)
     claims: money.Claims = defaultdict(list)
+    booked: Booked = {}
     digest = sha256()
     for part in parts:
         report.take(part.report)
@@ -146,10 +151,12 @@ def joined(
         for reservation_id, records in part.carts.truth.items():
             of_carts.truth[reservation_id] += records
         locks.truth |= part.locks.truth
+        booked |= part.booked
     money.judge_claims(claims, report)
     carts.judge_carts(of_carts, report)
     judge_issued(issued, report)  # I26: tickets of what is paid for
     judge_lines(log, report)  # I22: waiting rooms
+    judge_queues(log, booked, report)  # I22: the booking queue
     judge_locks(log, locks, report)  # I21: locks of seats
     report.digest = digest.hexdigest()[:16]
     for name, violation in report.first_by_invariant().items():

@@ -34,6 +34,7 @@ from schemas.topics import (
     WAITING_TURNS,
     Topic,
 )
+from scripts.auditing.booked.reading import SeenQueue, read_queues
 from scripts.auditing.locks.reading import SeenLock, read_locks
 from scripts.auditing.schemas import WireFormat, own_schemas
 from scripts.auditing.topics import (
@@ -77,6 +78,7 @@ class Log:
     is_paid:   payments were played by some worker, whatever is read of them here.
     ledger:    what the mock gateway has decided; None where nobody gave it.
     locks:     those of seats in Redis; None where nobody named it. locks_read_ms: when, Unix ms.
+    queues:    booking queues in Redis, likewise. booked: reservations that their items name.
     rooms:     waiting rooms in Redis, likewise. turns: waiting-turns, read behind them;
                turns_before: by partition, where its end was before them.
     """
@@ -105,6 +107,8 @@ class Log:
     ledger: tuple[Entry, ...] | None = None
     locks: tuple[SeenLock, ...] | None = None
     locks_read_ms: int = 0
+    queues: tuple[SeenQueue, ...] | None = None
+    booked: frozenset[str] = frozenset()
     rooms: tuple[SeenRoom, ...] | None = None
     rooms_read_ms: int = 0
     turns: Records = field(default_factory=dict)
@@ -152,12 +156,15 @@ def read_log(
 
     group:     of the workers, the default one where it is empty.
     ledger:    file of the mock gateway, `DIR/ledger`.
-    redis_url: empty for no look at locks and waiting rooms.
+    redis_url: empty for no look at locks, booking queues and waiting rooms.
     """
+    queues = Log(WireFormat(own_schemas(), {}), 0)
+    look_at_queues(queues, redis_url)
     try:
         with reading(where) as consumer:
             committed = committed_offsets(where, group or Settings().app_id)
             log = read_topics(consumer, committed, ledger, where.status)
+            log.queues, log.booked = queues.queues, queues.booked
             look_at_lines(consumer, log, redis_url)
     except OffsetsUnknown as error:
         raise CannotRead(str(error)) from error
@@ -224,6 +231,21 @@ def look_at_locks(log: Log, redis_url: str) -> None:
         log.locks = read_locks(redis_url)
     except (RedisError, ValueError) as error:
         raise CannotRead(f"Redis does not tell its locks: {error}") from error
+
+
+def look_at_queues(log: Log, redis_url: str) -> None:
+    """Read the booking queue where Redis is named; as `look_at_locks`.
+
+    Before the log is read, which then knows all reservations that items name.
+    """
+    if not redis_url:
+        return
+    try:
+        log.queues = read_queues(redis_url)
+    except (RedisError, ValueError) as error:
+        raise CannotRead(f"Redis does not tell its booking queue: {error}") from error
+    items = (item for queue in log.queues for item in queue.items.values())
+    log.booked = frozenset(item.reservation_id for item in items if item.reservation_id)
 
 
 def read_topics(

@@ -73,6 +73,8 @@ class Report:
     locks:     of seats, in Redis; locks_left: those whose owner has no hold; locks_waiting: those
                of them that may yet go by themselves.
     rooms:     waiting rooms in Redis; waiting: users who wait there.
+    queues:    events with a booking queue in Redis; queued: items there that are not over;
+               queues_moving: queues that workers were at while they were read.
     held_over_limit: buyers who have more of an event than it allows, at rest.
     purchases: that are active; tickets: seats of theirs; allocations: to them; slots: planned for
                these; unissued: orders whose newest word nobody has acted on; unallocated:
@@ -123,6 +125,9 @@ class Report:
     locks_waiting: int = 0
     rooms: int = 0
     waiting: int = 0
+    queues: int = 0
+    queued: int = 0
+    queues_moving: int = 0
     held_over_limit: int = 0
     purchases: int = 0
     tickets: int = 0
@@ -140,7 +145,7 @@ class Report:
     def is_at_rest(self) -> bool:
         """Say whether every command was decided and nothing more is to come."""
         under_way = self.under_way + self.carts_under_way + self.locks_waiting
-        return not (self.pending or self.ahead or under_way)
+        return not (self.pending or self.ahead or under_way or self.queues_moving)
 
     @property
     def is_exact(self) -> bool:
@@ -304,6 +309,9 @@ def as_text(report: Report) -> list[str]:
         lines.append(f"{report.locks} locks, {report.locks_left} of them of no hold; {waiting}")
     if report.rooms:
         lines.append(f"{report.rooms} waiting rooms, in which {report.waiting} wait")
+    if report.queues:
+        queues = f"{report.queues} booking queues, in which {report.queued} items are not over"
+        lines.append(f"{queues}; {report.queues_moving} of them moved meanwhile")
     if report.purchases or report.unissued:
         waiting = f"{report.unissued} orders and {report.unallocated} purchases wait"
         purchases = f"{report.purchases} purchases with {report.tickets} tickets"
@@ -329,7 +337,8 @@ def as_text(report: Report) -> list[str]:
         verdict += (
             f"; not at rest: {report.pending} commands wait to be decided, {report.under_way}"
             f" payments and {report.carts_under_way} carts are under way,"
-            f" {report.locks_waiting} locks may go by themselves, and {report.ahead}"
+            f" {report.locks_waiting} locks may go by themselves, {report.queues_moving} booking"
+            f" queues moved, and {report.ahead}"
             " effects were written meanwhile. Stop the buyers, let the workers finish, try again"
         )
     lines.append(f"verdict: {verdict} (fold {report.digest})")

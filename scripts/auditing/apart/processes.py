@@ -38,6 +38,7 @@ from scripts.auditing.log import (
     ids_in,
     look_at_lines,
     look_at_locks,
+    look_at_queues,
     nothing_is_garbage,
     wire_for,
     with_sections,
@@ -62,12 +63,13 @@ PROCESSES_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What every process is given once. locks: as in `Log`."""
+    """What every process is given once. locks, booked: as in `Log`."""
 
     where: Servers
     wanted: Wanted
     allow_repeats: bool
     locks: tuple[SeenLock, ...] | None
+    booked: frozenset[str] = frozenset()
 
 
 class Told(NamedTuple):
@@ -98,7 +100,7 @@ class Judge:
         except KafkaException as error:
             raise CannotRead(f"{common.where.brokers}: {error.args[0].str()}") from error
         log.wire = self._wire(ids_in(log))
-        log.locks = common.locks
+        log.locks, log.booked = common.locks, common.booked
         return told_of(log, partition, ends, allow_repeats=common.allow_repeats)
 
 
@@ -127,6 +129,7 @@ def audit_apart(
     log = Log(WireFormat(own_schemas(), {}), 0)
     # First: of a hold that ends meanwhile the log knows more than the lock.
     look_at_locks(log, redis_url)
+    look_at_queues(log, redis_url)
     if ledger is not None:
         entries_of(ledger)
     try:
@@ -138,7 +141,7 @@ def audit_apart(
         paid = bounds_of(consumer, PURCHASES_CHANGELOG).values()
         is_paid = any(high > low for low, high in paid)
         wanted = Wanted(log.partitions, log.committed, is_paid, where.status, ledger)
-        common = Common(where, wanted, allow_repeats, log.locks)
+        common = Common(where, wanted, allow_repeats, log.locks, log.booked)
         elsewhere = statuses_elsewhere(consumer, wanted)
         told = all_judged(common, consumer, elsewhere, processes or len(os.sched_getaffinity(0)))
         parts = {number: one.part for number, one in told.items()}

@@ -20,7 +20,7 @@ from scripts.auditing.report import (
 # What scripts and runbooks read: a figure that goes is missed by somebody.
 KEYS = {
     "carts", "carts_half_held", "held_over_limit", "locks", "locks_left", "locks_waiting",
-    "carts_under_way", "rooms", "waiting",
+    "carts_under_way", "rooms", "waiting", "queues", "queued", "queues_moving",
     "purchases", "tickets", "allocations", "slots", "unissued", "unallocated", "issued_twice",
     "captured", "charged_twice", "compensations", "declined", "money_mismatch", "open_intents",
     "payments", "price_of_sold", "refunded", "sold_elsewhere", "under_way",
