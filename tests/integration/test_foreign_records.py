@@ -15,8 +15,8 @@ from confluent_kafka import Producer
 from faults.foreign_producer import append, batch, record
 from integration.pods import PodProcess, Servers, run_audit, run_script
 from integration.workers import Fleet, LoggedRecord, read_committed
+from support.registries.filled import stack_with_schemas
 
-from infra.stack import ephemeral_stack
 from infra.stack.processes import wait_until
 from infra.stack.registry import SchemaRegistry
 from schemas.topics import (
@@ -112,9 +112,8 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder: Path = tmp_path_factory.mktemp("foreign")
-    with ephemeral_stack("tests-foreign", parts={"kafka", "registry"}, fast_jit=True) as stack:
+    with stack_with_schemas("tests-foreign") as stack:
         servers = Servers(stack.kafka_brokers, stack.registry_url, "", folder)
-        run_script(servers, "register_schemas", "register")
         run_script(servers, "create_topics", "--partitions", str(PARTITIONS))
         # All tests share it, and some of them write what cannot be read.
         limits = {f"SEATSTREAM_DEAD_LETTER_{one}_LIMIT": "500" for one in ("RUN", "SHARE")}

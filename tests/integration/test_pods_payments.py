@@ -16,8 +16,9 @@ from integration.pods import PodProcess, Servers, logged, reason, run_audit, run
 from integration.workers import Worker
 from redis import Redis
 from support.gateways.running import VARIABLES, RunningGateway, running_gateway
+from support.registries.filled import stack_with_schemas
 
-from infra.stack import QUICK_RESTART, ephemeral_stack
+from infra.stack import QUICK_RESTART
 from infra.stack.processes import wait_until
 from schemas.topics import PAYMENT_COMMANDS, RESERVATION_OUTCOMES
 from scripts.traffic.sending import schema_ids
@@ -177,16 +178,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("paid")
     with (
         running_gateway() as gateway,
-        ephemeral_stack(
+        stack_with_schemas(
             "tests-pods-payments",
-            parts={"kafka", "registry", "redis"},
-            kafka_properties={**QUICK_RESTART, **FAST_SESSIONS},
-            fast_jit=True,
+            {"kafka", "registry", "redis"},
+            {**QUICK_RESTART, **FAST_SESSIONS},
         ) as stack,
     ):
         settings = {**VARIABLES, "MOCK_GATEWAY_URL": gateway.process.url}
         servers = Servers(stack.kafka_brokers, stack.registry_url, stack.redis_url, folder)
-        run_script(servers, "register_schemas", "register")
         run_script(servers, "create_topics", "--partitions", str(PARTITIONS))
         where = {
             "KAFKA_BROKERS": servers.brokers,

@@ -19,6 +19,7 @@ from faults.proxy import PRODUCE, Proxy
 from integration.conftest import FAST_SESSIONS
 from integration.pods import PodProcess, Servers, append, logged, reason, run_script
 from integration.workers import Worker
+from support.registries.filled import put_schemas
 
 from infra.stack import QUICK_RESTART, Stack
 from infra.stack.ports import free_ports
@@ -104,12 +105,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder: Path = tmp_path_factory.mktemp("pods")
     with ephemeral_directory("tests-pods") as directory:
         parts = {"kafka", "registry", "redis"}
+        put_schemas(directory)
         stack = Stack(directory, 1, parts, properties, fast_jit=True, throw_away=True)
         with Proxy(port, lambda: int(stack.kafka_brokers.rpartition(":")[2])) as proxy, stack:
             servers = Servers(f"127.0.0.1:{port}", stack.registry_url, stack.redis_url, folder)
             there = Place(servers, stack, proxy)
             try:
-                run_script(servers, "register_schemas", "register")
                 run_script(servers, "create_topics", "--partitions", str(PARTITIONS))
                 there.worker.start("topology")
                 # All at once: most of a pod's start is waiting.

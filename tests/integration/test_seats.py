@@ -19,8 +19,9 @@ from integration.workers import (
     end_offsets,
     run,
 )
+from support.registries.filled import stack_with_schemas
 
-from infra.stack import QUICK_RESTART, ephemeral_stack
+from infra.stack import QUICK_RESTART
 from infra.stack.processes import Child, child_environment, wait_until
 from schemas.topics import SECTION_COMMANDS
 from streams.runtime.process.failpoints import OF_RECORDS
@@ -37,12 +38,8 @@ TICK_MS = 500
 @pytest.fixture(scope="module")
 def servers() -> Iterator[dict[str, str]]:
     """Give the environment of scripts and workers: a broker and a registry of our own."""
-    with ephemeral_stack(
-        "tests-seats",
-        parts={"kafka", "registry"},
-        kafka_properties={**QUICK_RESTART, **FAST_SESSIONS},
-        fast_jit=True,
-    ) as stack:
+    properties = {**QUICK_RESTART, **FAST_SESSIONS}
+    with stack_with_schemas("tests-seats", kafka_properties=properties) as stack:
         yield {
             **child_environment(),
             "PYTHONPATH": str(ROOT),
@@ -90,7 +87,6 @@ def test_f21_f24_no_seat_is_lost_or_sold_twice_by_kills_and_zombies(
     # Before, while and after a transaction is committed; all places have their turn in
     # test_kill.py.
     chance = random.Random(7)
-    script(servers, "register_schemas", "register")
     script(servers, "create_topics", "--partitions", str(PARTITIONS))
     environment = {
         **{name: servers[name] for name in ("KAFKA_BROKERS", "SCHEMA_REGISTRY_URL")},

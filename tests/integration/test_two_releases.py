@@ -15,25 +15,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient
 from integration.pods import PodProcess, Servers, at_rest
 from integration.workers import read_committed
 from support.records.next_release import FIELDS, HOLD, STATUS, next_release
+from support.registries.filled import stack_with_schemas
 
 from infra.paths import ROOT
-from infra.stack import ephemeral_stack
 from infra.stack.processes import wait_until
-from schemas.topics import SECTION_COMMANDS, SECTION_STATUS, Topic
+from schemas.topics import SECTION_COMMANDS, SECTION_STATUS, TOPICS, Topic
 from scripts.brokers import addresses
 from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
-from scripts.contracts.registering import register
+from scripts.contracts.topics import carry_out, plan
 from scripts.processes.workers import Supervisor, Worker
-from scripts.sale.setting_up import prepare_topics, running
-from scripts.sale.table import Display
+from scripts.sale.setting_up import running
 from serdes.wire import HEADER_BYTES
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 EVENT = 31
+PARTITIONS = 4
 SUBJECTS = {
     HOLD: f"{SECTION_COMMANDS.name}-io.seatstream.commands.HoldBestAvailable",
     STATUS: f"{SECTION_STATUS.name}-io.seatstream.status.SectionStatusEvent",
@@ -87,17 +88,16 @@ class Rollout:
 
     def written_by(self, topic: Topic, schema_id: int) -> list[bytes]:
         """Return the values of a topic that have this schema id."""
-        records = read_committed(self.servers.brokers, topic.name, topic.partitions)
+        records = read_committed(self.servers.brokers, topic.name, PARTITIONS)
         header = b"\0" + schema_id.to_bytes(4, "big")
         return [one.value for one in records if one.value and one.value[:HEADER_BYTES] == header]
 
 
 @pytest.fixture
 def rollout(tmp_path: Path) -> Iterator[Rollout]:
-    with ephemeral_stack("test-releases", parts={"kafka", "registry"}, fast_jit=True) as stack:
-        with Display() as display:
-            prepare_topics(stack.kafka_brokers, display)
-        register(PatientRegistry(stack.registry_url, PATIENCE_S))
+    with stack_with_schemas("test-releases") as stack:
+        admin = AdminClient({"bootstrap.servers": stack.kafka_brokers, "log_level": 2})
+        carry_out(admin, plan(TOPICS, {}, PARTITIONS))
         where = addresses.Servers(stack.kafka_brokers, stack.registry_url)
         workers = [Worker(name, where, tmp_path) for name in ("one", "two")]
         supervisor = Supervisor(workers)
