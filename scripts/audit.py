@@ -11,7 +11,7 @@ Records that strangers wrote into these topics are counted and passed over; so a
 state that cannot be read where a newer one follows. The log must be at rest, which is when the
 group has committed every command: stop the buyers, and let the workers finish. Until then there is
 no verdict, but what is wrong already is told. Partitions are judged by as many processes as there
-are cores; each has the records of one in memory.
+are cores; each has the records of one large one in memory at a time.
 
     python -m scripts.audit
 

@@ -1,13 +1,14 @@
 """A cluster in, a verdict out: partitions are judged by as many processes as there are cores.
 
-A process has the records of one partition at a time, and forgets them before the next: what an
-audit needs of memory grows with its largest partitions, and not with the log. What is kept of
-each is what lies in several: carts, payments that were done, and what was found.
+A process has the records of one large partition at a time, or of a few small ones, and forgets
+them before the next: what an audit needs of memory grows with its largest partitions, and not with
+the log. What is kept of each is what lies in several: carts, payments that were done, and what was
+found.
 """
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -24,7 +25,7 @@ from scripts.auditing.apart.reading import (
     Ends,
     Wanted,
     note_moves,
-    read_part,
+    read_parts,
     read_rest,
     read_since,
     undecided_since,
@@ -46,6 +47,7 @@ from scripts.auditing.log import (
 from scripts.auditing.report import Report, Violation, excerpt
 from scripts.auditing.schemas import WireFormat, own_schemas
 from scripts.auditing.topics import (
+    Bounds,
     CannotRead,
     Records,
     bounds_of,
@@ -59,6 +61,8 @@ from scripts.program.progress import progress
 from streams.settings import Settings
 
 PROCESSES_MAX = 8
+COMMANDS_AT_ONCE = 50_000
+"""Partitions are read together up to so many commands: each beginning takes a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,28 +93,32 @@ class Judge:
         # Partitions have the same schemas, nearly always.
         self._wire = cache(lambda ids: wire_for(common.where, ids))
 
-    def __call__(self, partition: int, statuses: Records | None) -> Told:
-        """Judge one partition; raises CannotRead.
+    def __call__(self, here: Sequence[int], statuses: Records | None) -> list[Told]:
+        """Judge some partitions; raises CannotRead.
 
-        statuses: of its sections, where they lie elsewhere.
+        statuses: of their sections, where they lie elsewhere.
         """
         common = self._common
         try:
-            log, ends = read_part(self._consumer, common.wanted, partition, statuses)
+            log, ends = read_parts(self._consumer, common.wanted, here, statuses)
         except KafkaException as error:
             raise CannotRead(f"{common.where.brokers}: {error.args[0].str()}") from error
         log.wire = self._wire(ids_in(log))
         log.locks, log.booked = common.locks, common.booked
-        return told_of(log, partition, ends, allow_repeats=common.allow_repeats)
+        return told_of(log, ends, allow_repeats=common.allow_repeats)
 
 
-def told_of(log: Log, partition: int, ends: Ends, *, allow_repeats: bool) -> Told:
-    """Judge a partition whose records alone are in a log."""
+def told_of(log: Log, ends: Mapping[int, Ends], *, allow_repeats: bool) -> list[Told]:
+    """Judge the partitions whose records are in a log, which are those of the ends."""
     with nothing_is_garbage():
-        part = judge(log, partition, allow_repeats=allow_repeats)
-        judge_cards(log, part.report)
-        first = part.report.first_by_invariant().values()
-        return Told(part, ends, {one: list(excerpt(log, one)) for one in first})
+        parts = {number: judge(log, number, allow_repeats=allow_repeats) for number in ends}
+        judge_cards(log, next(iter(parts.values())).report)
+        told = []
+        for number, part in parts.items():
+            first = part.report.first_by_invariant().values()
+            excerpts = {one: list(excerpt(log, one)) for one in first}
+            told.append(Told(part, ends[number], excerpts))
+        return told
 
 
 def audit_apart(
@@ -161,7 +169,7 @@ def audit_apart(
             if known is None:
                 return []
             # Found when all were compared, so its records have gone.
-            again, _ = read_part(consumer, wanted, violation.partition, None)
+            again, _ = read_parts(consumer, wanted, [violation.partition], None)
             again.wire = wire_for(where, ids_in(again))
             return list(excerpt(again, violation))
 
@@ -183,21 +191,37 @@ def all_judged(
     statuses: of all sections by their partition, where they lie elsewhere.
     """
     count = common.wanted.partitions
-    asked = [(part, statuses and {part: statuses[part]}) for part in range(count)]
+    asked = [
+        (here, statuses and {part: statuses[part] for part in here})
+        for here in together(bounds_of(consumer, SECTION_COMMANDS))
+    ]
     found: dict[int, Told] = {}
     with progress("partitions judged") as told:
-        for one in _judged(common, consumer, asked, min(processes, count, PROCESSES_MAX)):
-            found[one.part.kept.partition] = one
+        for several in _judged(common, consumer, asked, min(processes, len(asked), PROCESSES_MAX)):
+            found |= {one.part.kept.partition: one for one in several}
             told(len(found), count)
     return found
+
+
+def together(commands: Bounds) -> list[list[int]]:
+    """Return the partitions in groups, none of which has too many commands and another one."""
+    groups: list[list[int]] = []
+    room = 0
+    for part, (first, end) in commands.items():
+        if not groups or end - first > room:
+            groups.append([])
+            room = COMMANDS_AT_ONCE
+        groups[-1].append(part)
+        room -= end - first
+    return groups
 
 
 def _judged(
     common: Common,
     consumer: Consumer,
-    asked: list[tuple[int, Records | None]],
+    asked: list[tuple[list[int], Records | None]],
     processes: int,
-) -> Iterator[Told]:
+) -> Iterator[list[Told]]:
     if processes <= 1:
         judge_here = Judge(common, consumer)
         yield from (judge_here(*each) for each in asked)
@@ -232,5 +256,5 @@ def _begin(common: Common) -> None:
     _OWN.append(Judge(common, _OPENED.enter_context(reading(common.where))))
 
 
-def _judge(partition: int, statuses: Records | None) -> Told:
-    return _OWN[0](partition, statuses)
+def _judge(here: list[int], statuses: Records | None) -> list[Told]:
+    return _OWN[0](here, statuses)

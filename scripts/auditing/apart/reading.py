@@ -1,11 +1,11 @@
-"""What an audit reads of one partition at a time, and what it reads at once when all are judged.
+"""What an audit reads of some partitions at a time, and what it reads when all are judged.
 
-Within a partition effects are read first and causes last, as `read_topics` does. Topics in which
+Within them effects are read first and causes last, as `read_topics` does. Topics in which
 one partition is told of another's (carts, tickets) are read behind all partitions: what they tell
 of later is found by `undecided_since`, and nothing is compared then that has moved.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,15 +68,14 @@ class Wanted:
     ledger: Path | None = None
 
 
-def read_part(
-    consumer: Consumer, wanted: Wanted, partition: int, statuses: Records | None
-) -> tuple[Log, Ends]:
-    """Read one partition of each topic of seats and money; raises CannotRead.
+def read_parts(
+    consumer: Consumer, wanted: Wanted, here: Sequence[int], statuses: Records | None
+) -> tuple[Log, dict[int, Ends]]:
+    """Read some partitions of each topic of seats and money; raises CannotRead.
 
-    statuses: of its sections, where they lie elsewhere.
+    statuses: of their sections, where they lie elsewhere.
     """
-    here = [partition]
-    committed = {part: at for part, at in wanted.committed.items() if part == partition}
+    committed = {part: at for part, at in wanted.committed.items() if part in here}
     log = Log(WireFormat(own_schemas(), {}), wanted.partitions, committed, is_paid=wanted.is_paid)
     # The order of these is that of effects and causes; in which they are read means nothing then.
     bounds = {topic.name: bounds_of(consumer, topic, here) for topic in OF_MONEY}
@@ -95,8 +94,12 @@ def read_part(
     log.commands = found[SECTION_COMMANDS.name]
     log.ends = {part: high for part, (_, high) in bounds[SECTION_COMMANDS.name].items()}
     state = bounds[SEATS_CHANGELOG.name]
-    log.moved = frozenset(here if bounds_of(consumer, SEATS_CHANGELOG, here) != state else ())
-    return log, {name: of[partition][1] for name, of in bounds.items() if partition in of}
+    now = bounds_of(consumer, SEATS_CHANGELOG, here)
+    log.moved = frozenset(part for part in state if now.get(part) != state[part])
+    ends = {
+        part: {name: of[part][1] for name, of in bounds.items() if part in of} for part in here
+    }
+    return log, ends
 
 
 def read_rest(consumer: Consumer, log: Log) -> None:

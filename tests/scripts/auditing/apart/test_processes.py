@@ -2,6 +2,7 @@
 
 import gc
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from support.payments.shop import WIRE as SHOP_WIRE
 from support.payments.shop import whole_sale
 
 from scripts.auditing.apart import processes, reading
-from scripts.auditing.apart.processes import audit_apart
+from scripts.auditing.apart.processes import audit_apart, together
 from scripts.auditing.checks import audit
 from scripts.auditing.log import Log
 from scripts.auditing.report import Report, as_json
@@ -54,16 +55,34 @@ def told(report: Report) -> dict[str, Any]:
 
 
 @settings(max_examples=of_whole(25))
-@given(st.integers(0, 10_000), st.integers(0, 2))
-def test_a_log_judged_by_partitions_is_judged_as_a_whole(seed: int, faults: int) -> None:
+@given(st.integers(0, 10_000), st.integers(0, 2), st.sampled_from([1, 60, 1_000]))
+def test_a_log_judged_by_partitions_is_judged_as_a_whole(
+    seed: int, faults: int, at_once: int
+) -> None:
     log = sound_log(seed, 120)
     draw = random.Random(seed)
     for _ in range(faults):
         spoil(log, draw)
     whole = audit(log)
-    found = apart(log)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(processes, "COMMANDS_AT_ONCE", at_once)
+        found = apart(log)
     assert told(found) == told(whole)
     assert found.excerpts.keys() == whole.excerpts.keys()
+
+
+@given(st.lists(st.integers(0, 7), min_size=1, max_size=9), st.integers(1, 9))
+def test_partitions_are_read_together_while_there_is_room_and_each_once(
+    counts: list[int], room: int
+) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(processes, "COMMANDS_AT_ONCE", room)
+        groups = together({part: (5, 5 + count) for part, count in enumerate(counts)})
+    assert [part for group in groups for part in group] == list(range(len(counts)))
+    assert all(len(one) == 1 or sum(counts[part] for part in one) <= room for one in groups)
+    # No two neighbours could have been one.
+    for one, other in pairwise(groups):
+        assert sum(counts[part] for part in one) + counts[other[0]] > room
 
 
 def test_money_is_judged_the_same_though_a_partition_has_no_purchase_of_its_own() -> None:
@@ -77,7 +96,7 @@ def live_records() -> int:
 
 
 @pytest.mark.parametrize("partitions", [2, 4, 8])
-def test_the_records_of_one_partition_are_in_memory_at_a_time_however_many_there_are(
+def test_the_records_of_one_large_partition_are_in_memory_at_a_time_however_many_there_are(
     partitions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = sound_log(partitions, 80 * partitions, partitions)
@@ -97,6 +116,7 @@ def test_the_records_of_one_partition_are_in_memory_at_a_time_however_many_there
         return told_of(*arguments, **named)
 
     monkeypatch.setattr(processes, "told_of", counted)
+    monkeypatch.setattr(processes, "COMMANDS_AT_ONCE", 1)
     assert audit_apart(WHERE, processes=1).is_exact
     assert len(most) == partitions
     assert 0 < max(most) <= largest

@@ -8,7 +8,7 @@ from support.logs.audit_logs import START_MS, WIRE, sound_log, value_of
 from support.logs.log_consumer import LogConsumer
 
 from schemas.topics import SECTION_STATUS
-from scripts.auditing.apart.reading import Wanted, read_part, read_since, undecided_since
+from scripts.auditing.apart.reading import Wanted, read_parts, read_since, undecided_since
 from scripts.auditing.log import Log
 from scripts.auditing.topics import CannotRead, LogRecord
 
@@ -30,7 +30,7 @@ def wanted(log: Log) -> Wanted:
 def test_effects_are_read_before_causes_and_the_state_before_both() -> None:
     log = sound_log(3, 60)
     consumer = Noting(log)
-    part, ends = read_part(cast("Consumer", consumer), wanted(log), 1, None)
+    part, ends = read_parts(cast("Consumer", consumer), wanted(log), [1], None)
     order = list(dict.fromkeys(consumer.order))
     assert order[:3] == ["purchases-changelog", "payment-events", "seats-changelog"]
     assert order[-3:] == ["payment-commands", "reservation-outcomes", "section-commands"]
@@ -39,7 +39,7 @@ def test_effects_are_read_before_causes_and_the_state_before_both() -> None:
     assert part.moved == frozenset()
     assert part.commands == {1: log.commands[1]}
     assert part.changelog == {1: log.changelog[1]}
-    assert ends["section-commands"] == log.commands[1][-1].offset + 1
+    assert ends[1]["section-commands"] == log.commands[1][-1].offset + 1
 
 
 def test_a_state_that_was_written_meanwhile_is_one_that_moved() -> None:
@@ -52,9 +52,9 @@ def test_a_state_that_was_written_meanwhile_is_one_that_moved() -> None:
                 lying = self.topics["seats-changelog"][1]
                 lying.append(lying[-1]._replace(at=(1, lying[-1].offset() + 1)))
 
-    part, ends = read_part(cast("Consumer", Moving(log)), wanted(log), 1, None)
+    part, ends = read_parts(cast("Consumer", Moving(log)), wanted(log), [1, 2], None)
     assert part.moved == frozenset({1})
-    assert ends["seats-changelog"] == log.changelog[1][-1].offset + 1
+    assert ends[1]["seats-changelog"] == log.changelog[1][-1].offset + 1
 
 
 def test_commands_without_their_beginning_are_no_partition_to_fold() -> None:
@@ -66,14 +66,14 @@ def test_commands_without_their_beginning_are_no_partition_to_fold() -> None:
             return (5 if place.topic == "section-commands" else 0), high
 
     with pytest.raises(CannotRead, match=r"section-commands: .*begin at offset 5"):
-        read_part(cast("Consumer", Cut(log)), wanted(log), 1, None)
+        read_parts(cast("Consumer", Cut(log)), wanted(log), [1], None)
 
 
 def test_what_was_written_since_is_read_and_ticks_of_it_are_waited_for_by_nobody() -> None:
     log = sound_log(3, 60)
     consumer = LogConsumer(log)
     reader: Any = consumer
-    ends = {part: read_part(reader, wanted(log), part, None)[1] for part in range(3)}
+    _, ends = read_parts(reader, wanted(log), range(3), None)
     assert undecided_since(WIRE, read_since(reader, ends)) == 0
     lying = consumer.topics["section-commands"][2]
     at = lying[-1].offset() + 1
