@@ -80,6 +80,11 @@ class KafkaBookingDesk(BookingDesk):
     def troubles(self) -> Mapping[str, str]:
         return {self.name: self._lines.trouble or self._log.trouble}
 
+    def readings(self) -> Iterator[Reading]:
+        yield from super().readings()
+        yield ApiMetrics.booking_log_bad, sum(self._lines.counters.bad.values())
+        yield ApiMetrics.booking_log_staleness_seconds, self._lines.staleness_ms() / 1000
+
     def ended(self) -> Mapping[str, str]:
         error = self._lines.failure
         return {self.name: type(error).__name__} if error else {}

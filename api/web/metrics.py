@@ -172,6 +172,13 @@ class ApiMetrics(Metrics):
     partitions_stuck = read_gauge(
         "seatstream_commands_partitions_stuck", "Partitions that take nothing, by topic.", "topic"
     )
+    booking_log_bad = read_counter(
+        "seatstream_booking_log_bad", "Records of the booking queue skipped as none of a pod's."
+    )
+    booking_log_staleness_seconds = read_gauge(
+        "seatstream_booking_log_staleness_seconds",
+        "Age of what is known of the booking queue in Kafka.",
+    )
     waiters = read_gauge("seatstream_api_waiters", "Requests that wait for an outcome.")
     outcomes_records = read_counter("seatstream_outcomes_records", "Outcomes taken in.")
     outcomes_bad = read_counter("seatstream_outcomes_bad", "Outcomes skipped as unreadable.")

@@ -46,6 +46,9 @@ def test_without_brokers_nobody_enters_a_queue_in_kafka_and_the_pod_says_why() -
                 await ask
         await until(lambda: desk.troubles()["booking"])
         assert desk.ended() == {}
+        told = {row.name: value for row, value, *_ in desk.readings()}
+        assert told["seatstream_booking_log_bad"] == 0
+        assert told["seatstream_booking_log_staleness_seconds"] > 5
         await desk.close()
 
     asyncio.run(go())

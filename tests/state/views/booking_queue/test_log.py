@@ -65,7 +65,7 @@ async def pod_at(
     with BookingLog(brokers, topic=topic, **options) as lines:  # type: ignore[arg-type]
         await asyncio.to_thread(lines.wait_ready, WAIT_S)
         await until(log.is_ready, WAIT_S)
-        yield KafkaBookingQueue(lines, log, lines.codecs), lines
+        yield KafkaBookingQueue(lines, log, lines.codecs, answer_s=WAIT_S), lines
     await log.close()
 
 
