@@ -121,6 +121,38 @@ def test_s000_16_a_user_is_told_every_place_until_let_in(monkeypatch: pytest.Mon
     run(monkeypatch, test)
 
 
+def test_everybody_who_waits_is_told_once_that_all_is_sold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test(room: Room) -> None:
+        await room.open()
+        await room.enter("ann", "ben", "cy")
+        streams = {user: room.follow(user) for user in ("ann", "ben", "cy")}
+        for stream in streams.values():
+            assert (await first(stream)).data["sold_out"] is False
+        room.desk.rooms.limits[EVENT] = 0
+        last = {}
+        for user, stream in streams.items():
+            told = await first(stream)
+            assert (told.data["state"], told.data["sold_out"]) == ("WAITING", True)
+            last[user] = told.id
+        # Neither again while they stay, nor when they come back and know it.
+        back = room.follow("ann", **{"last-event-id": last["ann"]})
+        for stream in (*streams.values(), back):
+            await comments(stream, 3)
+            assert stream.new_events() == []
+        # Who waits and comes without a word of it hears it at once, and once.
+        late = room.follow("ben")
+        assert (await first(late)).data["sold_out"] is True
+        await comments(late, 2)
+        assert late.new_events() == []
+        # Seats that came back let somebody in, and so everybody is told that, too.
+        room.desk.rooms.limits[EVENT] = 1
+        assert (await first(streams["cy"])).data["sold_out"] is False
+
+    run(monkeypatch, test)
+
+
 def test_what_has_not_changed_is_not_told_again_and_the_connection_is_kept_alive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

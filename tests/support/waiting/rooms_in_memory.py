@@ -15,12 +15,16 @@ NOW_MS = 1_900_000_000_000
 
 
 class RoomsInMemory(WaitingRooms):
-    """Rooms that answer as Redis would; nobody is ever given up."""
+    """Rooms that answer as Redis would; nobody is ever given up.
+
+    limits: how many the last promotion of an event could let in.
+    """
 
     def __init__(self) -> None:
         super().__init__(_nobody)
         self.models: dict[int, ModelOfRoom] = {}
         self.messages: dict[int, str] = {}
+        self.limits: dict[int, int] = {}
 
     async def configure(
         self,
@@ -84,7 +88,8 @@ class RoomsInMemory(WaitingRooms):
         model, message = self.models[event_id], self.messages.get(event_id, "")
         counts = model.joined, model.left, model.expired, model.done
         waiting, admitted = len(model.waiting), len(model.admitted)
-        return Room(model.state, model.cap, 0, message, waiting, admitted, *counts, -1, 0.0, 0)
+        limit = self.limits.get(event_id, -1)
+        return Room(model.state, model.cap, 0, message, waiting, admitted, *counts, limit, 0.0, 0)
 
 
 class DeskInMemory(WaitingDesk):

@@ -853,12 +853,14 @@ def test_only_a_closed_room_with_nobody_in_it_ends_while_it_is_looked_after(
 # --- many at once ------------------------------------------------------------------------------
 
 
-def test_q02_q12_the_cap_holds_whoever_promotes_and_nobody_is_promoted_twice(
+def test_q02_q09_q12_q22_q25_the_cap_holds_whoever_promotes_and_nobody_is_promoted_twice(
     redis_url: str,
 ) -> None:
+    """Q22: what came adds up at every look meanwhile, and nobody waits who is in."""
+
     async def test(rooms: WaitingRooms, client: Redis) -> None:
         event = await opened(rooms, cap=20)
-        active = waiting_room(event)[3]
+        line, active = waiting_room(event)[1], waiting_room(event)[3]
         is_over = asyncio.Event()
         highest = 0
         promoted: list[Any] = []
@@ -866,7 +868,14 @@ def test_q02_q12_the_cap_holds_whoever_promotes_and_nobody_is_promoted_twice(
         async def sample() -> None:
             nonlocal highest
             while not is_over.is_set():
-                highest = max(highest, await client.zcard(active))
+                asked: Any = client.pipeline(transaction=True)
+                asked = asked.zrange(line, 0, -1).zrange(active, 0, -1)
+                waiting, admitted = await asked.execute()
+                assert not {*waiting} & {*admitted}
+                highest = max(highest, len(admitted))
+                room = await room_of(rooms, event)
+                ended = room.left + room.expired + room.done
+                assert room.joined == room.waiting + room.admitted + ended
 
         async def come(first: int) -> None:
             for at in range(first, 300, 3):
