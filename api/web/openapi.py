@@ -3,6 +3,7 @@
 FastAPI's own 422 is a problem with status 400 here, and the document says so.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple
@@ -26,6 +27,8 @@ from state.redis.line import TooManyAsk
 
 ERRORS_MAX: Final = 10
 _KEY: Final = ("header", "Idempotency-Key")
+# What pydantic says of a bound: all of it is the document's, and nothing the client's.
+_BOUNDS: Final = ("ge", "le", "min_length", "max_length", "expected")
 
 _BY_STATUS: Final = {
     404: (ApiReason.NOT_FOUND, "See /docs for what there is."),
@@ -68,10 +71,14 @@ class ProblemBody(BaseModel):
 
 
 class Names(NamedTuple):
-    """Names in the document: of parameters and members, and of members that hold others' names."""
+    """Names in the document: of parameters and members, and of members that hold others' names.
+
+    forms: of schemas, between which a body chooses; no step of a path to a member.
+    """
 
     known: frozenset[str]
     free: frozenset[str]
+    forms: frozenset[str]
 
 
 class Documented(FastAPI):
@@ -130,7 +137,8 @@ def names_in(document: Any) -> Names:
                     for name, schema in properties.items()
                     if isinstance(schema.get("additionalProperties"), dict)
                 }
-    return Names(frozenset(known), frozenset(free))
+    forms = document.get("components", {}).get("schemas", {}).keys() - known
+    return Names(frozenset(known), frozenset(free), frozenset(forms))
 
 
 def place(steps: Sequence[Any], names: Names) -> str:
@@ -140,6 +148,8 @@ def place(steps: Sequence[Any], names: Names) -> str:
     """
     told = []
     for step in steps:
+        if step in names.forms:
+            continue
         if isinstance(step, str) and step not in names.known:
             break
         told.append(str(step))
@@ -268,14 +278,42 @@ def invalid(errors: Sequence[Any], names: Names) -> Problem:
             "Send Idempotency-Key: a new one for each request, the same one for a repeat.",
         )
     told = [
-        {"where": place(error["loc"], names), "why": str(error["type"])}
-        for error in errors[:ERRORS_MAX]
+        {"where": place(error["loc"], names), "why": str(error["type"]), **_bound(error)}
+        for error in _of_nearest_forms(errors, names)[:ERRORS_MAX]
     ]
     return Problem.of(
         ApiReason.MALFORMED,
         "Correct what `errors` names; see /docs.",
         errors=jsonable_encoder(told),
     )
+
+
+def _bound(error: Any) -> dict[str, str]:
+    """Return what would fit, where the document bounds it: `{"needed": "16"}`."""
+    context = error.get("ctx") or {}
+    bounds = [str(context[kind]) for kind in _BOUNDS if kind in context]
+    return {"needed": bounds[0]} if bounds else {}
+
+
+def _of_nearest_forms(errors: Sequence[Any], names: Names) -> list[Any]:
+    """Return the errors, without those of a form of a body where another form has fewer."""
+    counts: dict[tuple[Any, ...], Counter[str]] = {}
+    for choice, form in (one for error in errors for one in _forms(error, names)):
+        counts.setdefault(choice, Counter())[form] += 1
+    return [
+        error
+        for error in errors
+        if all(
+            counts[choice][form] == min(counts[choice].values())
+            for choice, form in _forms(error, names)
+        )
+    ]
+
+
+def _forms(error: Any, names: Names) -> list[tuple[tuple[Any, ...], str]]:
+    """Return which forms an error is of: where there is a choice, and the name of the form."""
+    steps = error["loc"]
+    return [(tuple(steps[:at]), step) for at, step in enumerate(steps) if step in names.forms]
 
 
 def response(request: Request, problem: Problem) -> Response:

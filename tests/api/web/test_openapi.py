@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from api.app import documented
-from api.web.openapi import names_in, place
+from api.seat_bodies import BestAvailable, ChosenSeats
+from api.web.openapi import invalid, names_in, place
 
 DOCUMENT: dict[str, Any] = documented().openapi()
 OPERATIONS = [
@@ -91,3 +93,33 @@ def test_b57_a_place_has_names_of_the_document_alone_and_none_behind_a_free_one(
     for step in told:
         assert step in names.known or step.isdecimal() or not step
     assert "parameters" not in told[:-1]
+
+
+def refused_for(body: Any) -> list[dict[str, str]]:
+    """Return what a buyer is told of a wish for seats that fits no form of one."""
+    wish: TypeAdapter[Any] = TypeAdapter(BestAvailable | ChosenSeats)
+    with pytest.raises(ValidationError) as refused:
+        wish.validate_python(body)
+    errors = [{**error, "loc": ("body", *error["loc"])} for error in refused.value.errors()]
+    told: list[dict[str, str]] = invalid(errors, names_in(DOCUMENT)).extensions["errors"]
+    return told
+
+
+def test_b57_of_a_body_of_several_forms_the_nearest_one_tells_the_member_and_its_bound() -> None:
+    assert refused_for({"section": "A", "quantity": 99}) == [
+        {"where": "body.quantity", "why": "less_than_equal", "needed": "16"}
+    ]
+    seats = [{"row": 0, "seat": -1}]
+    assert refused_for({"section": "A", "seats": seats}) == [
+        {"where": "body.seats.0.seat", "why": "greater_than_equal", "needed": "0"}
+    ]
+
+
+def test_b57_a_body_as_far_from_each_form_is_told_of_all() -> None:
+    told = {(one["where"], one["why"]) for one in refused_for({"section": "A", "qty": 2})}
+    # A name that is the client's own is not repeated.
+    assert told == {
+        ("body.quantity", "missing"),
+        ("body.seats", "missing"),
+        ("body", "extra_forbidden"),
+    }
