@@ -21,6 +21,7 @@ from serdes.decoding import Decoded, Undecodable
 from serdes.wire import VALUE_BYTES_MAX
 from state.domain.issued.purchase import IssuedPurchase, is_purchase_of, purchase_id
 from state.domain.keys import ISSUED, buyer_key, split_order_id
+from state.domain.reasons import Reason
 from state.records.issued.codecs import (
     IssuingCodecs,
     OrderWord,
@@ -75,7 +76,8 @@ def identified(codecs: IssuingCodecs) -> Identify:
 
     def known_by(batch: Batch, record: Record, said: Decoded, _: Event) -> Event | Undecodable:
         word = OrderWord(*said.fields)
-        return _misplaced(batch, record, word) or Event(f"{word.order_id.decode()}:{word.turns}")
+        wrong = _misplaced(batch, record, word) or _unfit(said, word)
+        return wrong or Event(f"{word.order_id.decode()}:{word.turns}")
 
     return by_content(codecs.confirmed, known_by)
 
@@ -88,6 +90,12 @@ def _misplaced(batch: Batch, record: Record, word: OrderWord) -> Undecodable | N
     if order is None or order.reservation_id.encode() != word.reservation_id:
         return Undecodable("BAD_ORDER", f"{word.order_id!r} of {word.reservation_id!r}")
     return None
+
+
+def _unfit(said: Decoded, word: OrderWord) -> Undecodable | None:
+    """Return why no tickets can be made of an order; None where they can."""
+    wrong = word.order(is_valid=said.name == _CONFIRMED).wrong_seats
+    return Undecodable(Reason.BAD_COUNT.name, wrong) if wrong else None
 
 
 class Issue:

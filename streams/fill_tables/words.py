@@ -17,10 +17,6 @@ from streams.placing import misplaced
 from streams.working.events import by_headers
 from streams.working.inbox import Event
 
-TICKETS_MAX: Final = 10_000
-"""Of one order; no cart takes nearly as many."""
-
-_INDEX_MAX: Final = 2**31 - 1
 _CREATED: Final = PURCHASES + "PurchaseCreated"
 _CANCELLED: Final = PURCHASES + "SlotCancelled"
 
@@ -83,28 +79,11 @@ def _unfit(word: Said) -> Undecodable | None:
         parts = split_order_id(order.order_id.decode())
         if parts is None or parts.reservation_id.encode() != order.reservation_id:
             return Undecodable("BAD_ORDER", f"{order.order_id!r} of {order.reservation_id!r}")
-        if wrong := _wrong_seats(order):
+        if wrong := order.wrong_seats:
             return Undecodable(Reason.BAD_COUNT.name, wrong)
     if any(b"\0" in text for text in texts):
         return Undecodable("NOT_STORABLE", "no database has a text with a zero byte")
     return None
-
-
-def _wrong_seats(order: IssuedOrder) -> str:
-    """Say what is wrong with the seats of an order, without counting them one by one."""
-    if any(row < 0 or first < 0 or count < 1 for _, row, first, count in order.seats):
-        return "an index below 0, or a range without a seat"
-    if any(first + count > _INDEX_MAX for _, _, first, count in order.seats):
-        return "an index that is too high"
-    wanted = sum(count for _, _, _, count in order.seats)
-    if wanted > TICKETS_MAX:
-        return f"{wanted} seats in one order"
-    seats = {
-        (section, row, seat)
-        for section, row, first, count in order.seats
-        for seat in range(first, first + count)
-    }
-    return "" if len(seats) == wanted else "one seat twice"
 
 
 def _rows(word: Said, *, is_cancelled: bool) -> Iterator[Row]:

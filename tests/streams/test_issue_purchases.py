@@ -188,6 +188,29 @@ def test_an_order_of_another_reservation_is_refused() -> None:
     assert [letter.reason for letter in issuing.driver.dead_letters] == ["BAD_ORDER"]
 
 
+@pytest.mark.parametrize(
+    "seats",
+    [
+        ((0, 0, 2**31 - 1),),
+        ((0, 0, 0),),
+        ((0, 5, -3),),
+        ((-1, 0, 1),),
+        ((0, -1, 1),),
+        ((0, 2**31 - 1, 1),),
+        ((0, 0, 2), (0, 1, 1)),
+    ],
+)
+def test_seats_that_no_tickets_can_be_made_of_are_one_dead_letter_and_not_stored(
+    seats: tuple[tuple[int, int, int], ...],
+) -> None:
+    issuing = Issuing()
+    issuing.hears(*word("r1", seats=seats))
+    assert [letter.reason for letter in issuing.driver.dead_letters] == ["BAD_COUNT"]
+    # The next order of the buyer is issued.
+    issuing.hears(*word("r2"))
+    assert [len(list(one.tickets())) for one in issuing.purchases()] == [2]
+
+
 def test_the_role_has_the_figures_of_its_document() -> None:
     made = route(ISSUING, CODECS)
     assert (made.role, made.source) == ("issue_purchases", "purchase-confirmed")

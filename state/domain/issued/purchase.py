@@ -8,9 +8,14 @@ in whatever order words come, and however often.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from state.domain.keys import issued_id, split_issued_id, stem_of
+
+TICKETS_MAX: Final = 10_000
+"""Of one order; no cart takes nearly as many."""
+
+_INDEX_MAX: Final = 2**31 - 1
 
 
 class IssuedOrder(NamedTuple):
@@ -32,6 +37,26 @@ class IssuedOrder(NamedTuple):
     booking_number: bytes
     seats: tuple[tuple[bytes, int, int, int], ...]
     changed_at_ms: int
+
+    @property
+    def wrong_seats(self) -> str:
+        """Say what is wrong with its seats, without counting them one by one; empty for nothing.
+
+        Whoever lists its tickets makes one for each seat.
+        """
+        if any(row < 0 or first < 0 or count < 1 for _, row, first, count in self.seats):
+            return "an index below 0, or a range without a seat"
+        if any(first + count > _INDEX_MAX for _, _, first, count in self.seats):
+            return "an index that is too high"
+        wanted = sum(count for _, _, _, count in self.seats)
+        if wanted > TICKETS_MAX:
+            return f"{wanted} seats in one order"
+        seats = {
+            (section, row, seat)
+            for section, row, first, count in self.seats
+            for seat in range(first, first + count)
+        }
+        return "" if len(seats) == wanted else "one seat twice"
 
     @property
     def shortened(self) -> IssuedOrder:

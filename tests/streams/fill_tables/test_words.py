@@ -19,13 +19,12 @@ from support.tables.words import (
 from schemas.topics import PERFORMANCE_SLOTS, PURCHASE_CREATED, SEATS_ALLOCATED
 from serdes.avro.codegen import Encode
 from serdes.decoding import TopicDecoder
-from state.domain.issued.purchase import IssuedPurchase, purchase_id
+from state.domain.issued.purchase import TICKETS_MAX, IssuedPurchase, purchase_id
 from state.domain.keys import buyer_key, partition_of
 from state.tables.rows import AllocationRow, SlotRow, Word
 from streams.batch import Batch, Effects
 from streams.driver import PipedRecord
 from streams.fill_tables.handler import fill_tables
-from streams.fill_tables.words import TICKETS_MAX
 
 Pair = tuple[bytes | None, bytes | None]
 IDS = (("correlation-id", b"c-1"), ("event-type", b"TOLD"), ("event-id", b"i:1"))
