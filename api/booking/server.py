@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from api.booking import callers
 from api.booking.calls import CHECK, Call, ids_in
@@ -24,6 +24,7 @@ CALLS_MAX: Final = 4_096
 """Calls under way, streams among them; the next one is refused."""
 
 CONNECTIONS_MAX: Final = 4_096
+REFLECTION: Final = "grpc.reflection.v1.ServerReflection"
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -70,6 +71,19 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
         return call.told(_no_method() if handler is None else handler)
 
 
+def _reflection_of_now(names: tuple[str, ...]) -> Any:
+    """Return reflection under the name that newer clients ask for; its messages are the same."""
+    servicer: Any = reflection.aio.ReflectionServicer(names)
+    made: Any = grpc.stream_stream_rpc_method_handler
+    handler = made(
+        servicer.ServerReflectionInfo,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    made = grpc.method_handlers_generic_handler
+    return made(REFLECTION, {"ServerReflectionInfo": handler})
+
+
 def _refusing(problem: Problem) -> Any:
     """Return a handler that refuses at once, before it reads anything."""
 
@@ -110,6 +124,7 @@ class BookingServer:
         self._server.add_generic_rpc_handlers((made(SERVICE, self.service.handlers()),))
         names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
+        self._server.add_generic_rpc_handlers((_reflection_of_now(names),))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.port = self._listen_at(
             f"{host}:{settings.grpc_port}", settings.grpc_certificate, settings.grpc_key

@@ -17,7 +17,7 @@ from support.pages.certificates import Authority
 from support.pages.tokens import bearer, token, verifier
 from support.pods.whole_pods import EVENT, whole_pod
 
-from api.booking.server import MESSAGE_BYTES_MAX, BookingServer, PortUnusable
+from api.booking.server import MESSAGE_BYTES_MAX, REFLECTION, BookingServer, PortUnusable
 from infra.stack.redis_server import RedisServer
 from schemas.proto import booking_worker_pb2 as messages
 
@@ -92,6 +92,15 @@ def test_strangers_ask_for_health_and_for_nothing_else(redis_url: str) -> None:
         listing = reflection.ServerReflectionInfo(iter(asked), metadata=of("ann"), timeout=WAIT_S)
         listed = (await listing.read()).list_services_response.service
         assert "seatstream.booking.v1.BookingWorkerService" in {one.name for one in listed}
+        # Newer clients ask by another name, with the same messages.
+        for shown, expected in ((of("ann"), "OK"), ((), "UNAUTHENTICATED")):
+            newer: Any = one.channel.stream_stream(
+                f"/{REFLECTION}/ServerReflectionInfo",
+                reflection_pb2.ServerReflectionRequest.SerializeToString,
+                reflection_pb2.ServerReflectionResponse.FromString,
+            )
+            call = newer(iter(asked), metadata=shown, timeout=WAIT_S)
+            assert await code(call.read()) == expected
         await one.server.drain()
         told = await health.Check(health_pb2.HealthCheckRequest())
         assert told.status == health_pb2.HealthCheckResponse.NOT_SERVING
