@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -23,6 +23,7 @@ from faults.foreign_producer import append, batch, record
 from integration.pods import at_rest
 from integration.workers import read_committed, run
 from support.logs.audit_logs import AVRO, identity
+from support.pages.document_pages import DOCS, steps_of
 from support.records.full_maps import FREE, HELD, full_map, registered, told_in
 from support.redis.key_table import rows_met
 
@@ -63,6 +64,7 @@ from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
+RUNBOOKS = DOCS / "runbooks"
 SUMMARY_KEYS = [
     *("commands", "outcomes", "duplicate_outcomes", "seats", "sold", "held", "free"),
     *("sold_twice", "lost", "status_mismatches", "kills", "pauses", "wall_s"),
@@ -408,7 +410,9 @@ def test_u2_statuses_move_to_another_number_of_partitions_while_seats_are_sold(
     live.run("open_event", plan, "--event-id", "27", "--timeout", "200")
     moves = ("topics", "rebuild", SECTION_STATUS.name, "--to", second, "--yes")
     load = ("load_test", "--event-id", "27", "--plan", plan, "--wait", "200", "--rate", "50")
-    with ThreadPoolExecutor(1) as threads:
+    told_by_pods: dict[tuple[str, int], Any] = {}
+    with ThreadPoolExecutor(1) as threads, ExitStack() as pods:
+        before = pods.enter_context(watched(live, SECTION_STATUS.name, told_by_pods))
         sold = threads.submit(live.done, *load, "--commands", "1500")
         command = [sys.executable, "-m", "scripts.program", *moves, "--partitions", str(count)]
         killed = subprocess.Popen(command, cwd=ROOT, env=live.environment())
@@ -423,7 +427,12 @@ def test_u2_statuses_move_to_another_number_of_partitions_while_seats_are_sold(
         }
         live.kill_and_start(both)
         told = live.run("program", *moves, "--wait", "200")
+        # A pod goes to the other topic now: from its first answer on it is no further back.
+        newest = dict(before)
+        after = pods.enter_context(watched(live, second, told_by_pods))
+        assert all(after.get(name, 0) >= version for name, version in newest.items())
         assert live.result(sold.result(300), 0)["missing"] == 0
+    assert len(told_by_pods) > len(after) >= 30
     assert (told["topic"], told["verified"], told["rebuild_mismatches"]) == (second, True, 0), told
     assert told["rebuilt_keys"] == told["sections"] >= 30
     assert wait_until(live.has_decided_all, 120), live.tail()
@@ -521,6 +530,46 @@ def seen_by_a_pod(live: Live, topic: str) -> dict[str, Any]:
     return {name: one and one[:5] for name, one in found.items()}
 
 
+@contextmanager
+def watched(live: Live, topic: str, told: dict[tuple[str, int], Any]) -> Iterator[dict[str, int]]:
+    """Look all the time at what a pod tells of the event that is moved; give its versions.
+
+    No version goes back. told: by section and version, what any pod tells, which is one thing.
+    """
+    versions: dict[str, int] = {}
+    wrong: list[str] = []
+    is_over = Event()
+
+    def look(view: AvailabilityView) -> None:
+        for name, now in view.sections(27).items():
+            if (
+                now.version < versions.get(name, 0)
+                or told.setdefault((name, now.version), now[:3]) != now[:3]
+            ):
+                before = versions.get(name), told.get((name, now.version))
+                wrong.append(f"{topic}, {name}: {now}, and it was {before}")
+            versions[name] = now.version
+
+    def keep_looking(view: AvailabilityView) -> None:
+        while not is_over.wait(0.02):
+            look(view)
+
+    schemas = SchemaSource(live.where.registry_url, Path())
+    with (
+        AvailabilityView(live.where.brokers, topic=topic, schemas=schemas) as view,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        view.wait_ready(60)
+        look(view)
+        looking = threads.submit(keep_looking, view)
+        try:
+            yield versions
+        finally:
+            is_over.set()
+            looking.result()
+    assert wrong == []
+
+
 def journal(live: Live) -> list[dict[str, Any]]:
     brokers, count = live.where.brokers, DEAD_LETTER_QUEUE.partitions
     found = [dict(one.headers) for one in read_committed(brokers, DEAD_LETTER_QUEUE.name, count)]
@@ -544,7 +593,10 @@ def test_p5_a_state_is_made_anew_from_its_commands_and_is_what_it_was(undisturbe
     worker, supervisor = live.worker, live.supervisor
     assert worker is not None
     assert supervisor is not None
-    resets = ("program", "reset", "--role", "seats", "--data-dir", str(worker.stores.parent))
+    page = steps_of(RUNBOOKS / "reset.md", SEATSTREAM_DATA_DIR=str(worker.stores.parent))
+    replays, shows, plans, resets = [("program", *step) for step in page]
+    assert live.run(*replays)["exact"]
+    assert live.run(*shows)
     refused = live.plain(*resets, "--yes")
     assert refused.returncode == 2
     assert "stop all workers" in refused.stderr
@@ -552,8 +604,8 @@ def test_p5_a_state_is_made_anew_from_its_commands_and_is_what_it_was(undisturbe
     worker.terminate()
     assert wait_until(lambda: worker.exit_code() is not None, 120)
     # It leaves the group, or is given up by it.
-    assert wait_until(lambda: live.done(*resets, "--dry-run").returncode == 1, 120)
-    assert live.run(*resets, "--yes", "--reason", "torn")["done"]
+    assert wait_until(lambda: live.done(*plans).returncode == 1, 120)
+    assert live.run(*resets, "--yes")["done"]
     worker.start()
     supervisor.away.discard(worker.name)
     assert wait_until(live.has_decided_all, 120), live.tail()
@@ -612,7 +664,7 @@ def test_the_auditor_finds_a_forged_outcome(without_worker: Live) -> None:
 def test_p5_a_group_is_moved_once_its_workers_are_gone_and_their_owner_stays_named(
     live: Live, without_worker: Live
 ) -> None:
-    name = SECTION_COMMANDS.name
+    name, partitions = SECTION_COMMANDS.name, SECTION_COMMANDS.partitions
     moves = ("program", "offsets", "set", name, "--yes", "--partition", "0", "--to")
     refused = live.plain(*moves, "first")
     assert refused.returncode == 2
@@ -629,12 +681,20 @@ def test_p5_a_group_is_moved_once_its_workers_are_gone_and_their_owner_stays_nam
     assert without_worker.run(*moves, "1", "--reason", "again")["moved"] == 1
     assert without_worker.run(*moves, "1")["moved"] == 0
     assert asyncio.run(committed_at_rest(settings, name)) == {(name, 0): At(1, "w1")}
+    shows, plans, sets = [("program", *step) for step in steps_of(RUNBOOKS / "offsets.md")]
+    assert without_worker.done(*shows).returncode == 1
+    assert without_worker.done(*plans).returncode == 1
+    assert without_worker.run(*sets, "--yes")["moved"] == partitions
+    assert without_worker.done(*plans).returncode == 0
+    looks, gives_up = [("program", *step) for step in steps_of(RUNBOOKS / "lost-commands.md")]
+    assert without_worker.run(*looks)["lost"] == []
+    assert not without_worker.run(*gives_up)["given_up"]
     given_up = without_worker.plain(*moves, "3")
     assert given_up.returncode == 2
     assert "--give-up" in given_up.stderr
-    partitions = SECTION_COMMANDS.partitions
     done = read_committed(brokers, DEAD_LETTER_QUEUE.name, partitions)
-    assert [dict(one.headers)["operator-reason"] for one in done] == [b"set up", b"again"]
+    reasons = [dict(one.headers)["operator-reason"] for one in done]
+    assert Counter(reasons) == {b"set up": 1, b"again": 1, b"outcomes were lost": partitions}
 
 
 def test_without_a_broker_scripts_say_so_with_their_exit_code(plan: str) -> None:
@@ -680,7 +740,7 @@ def test_the_demo_sells_out_exactly_while_workers_die_and_more_faults_come(
     found = json.loads(seen.read_text())
     assert [name for name, (_, left_ms) in found.items() if left_ms <= 0] == []
     met = rows_met({name: kind for name, (kind, _) in found.items()})
-    assert met >= {"seatstream:idem:{stem}", "seatstream:fence:{event-section}"}
+    assert met >= {"seatstream:idem:{ticket}", "seatstream:fence:{event-section}"}
     # What seed 1 draws kills nobody more; a soak of demos draws all of them.
     assert (figures["kills"], figures["pauses"]) == (2, 1)
 

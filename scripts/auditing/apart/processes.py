@@ -100,7 +100,8 @@ class Judge:
         """
         common = self._common
         try:
-            log, ends = read_parts(self._consumer, common.wanted, here, statuses)
+            with nothing_is_garbage():
+                log, ends = read_parts(self._consumer, common.wanted, here, statuses)
         except KafkaException as error:
             raise CannotRead(f"{common.where.brokers}: {error.args[0].str()}") from error
         log.wire = self._wire(ids_in(log))

@@ -1,6 +1,7 @@
 """What pages say to a machine: Python blocks, rows of tables, settings; and what code asks for."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,21 @@ def run_python_blocks(page: Path) -> dict[str, Any]:
         source = "\n" * lines_before + block[1]
         exec(compile(source, str(page), "exec"), namespace)
     return namespace
+
+
+def steps_of(page: Path, **values: str) -> list[list[str]]:
+    """Return the words behind `seatstream` of each line of a page's shell blocks, in order.
+
+    values: what stands for a variable of the shell, or a word.
+    """
+    blocks = re.findall(r"^```bash\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    steps = [
+        shlex.split(line, comments=True)[1:] for line in lines if line.startswith("seatstream ")
+    ]
+    return [
+        [values.get(word.lstrip("$").replace(".", "_"), word) for word in step] for step in steps
+    ]
 
 
 def section_of(page: Path, heading: str) -> str:
