@@ -29,8 +29,10 @@ from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
-RATE = 500
-COMMANDS_MAX = 150 * RATE
+RATE = 250
+# They are drawn before the first is sent. All deaths are over after a fifth of it, but on a slow
+# machine.
+COMMANDS_MAX = 300 * RATE
 PARTITIONS = 6
 TICK_MS = 500
 
