@@ -26,6 +26,7 @@ from support.logs.audit_logs import AVRO, identity
 from support.pages.document_pages import DOCS, steps_of
 from support.records.full_maps import FREE, HELD, full_map, registered, told_in
 from support.redis.key_table import rows_met
+from support.registries.filled import stack_with_schemas
 
 from infra.paths import ROOT
 from infra.stack import ephemeral_stack
@@ -43,8 +44,6 @@ from scripts.auditing.oracle.seats import Place
 from scripts.brokers.addresses import Servers
 from scripts.brokers.group_offsets import OffsetsUnknown, committed_offsets, rest
 from scripts.brokers.reading import spans_of
-from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
-from scripts.contracts.registering import register
 from scripts.history.reading import section_log
 from scripts.history.timeline import NOW, Seat
 from scripts.offsets.moving import committed_at_rest, move_group, settings_for
@@ -164,8 +163,7 @@ class Live:
 @pytest.fixture(scope="module")
 def filled_registry() -> Iterator[str]:
     """Give the address of a registry with all schemas."""
-    with ephemeral_stack("test-scripts", parts={"registry"}, fast_jit=True) as stack:
-        register(PatientRegistry(stack.registry_url, PATIENCE_S))
+    with stack_with_schemas("test-scripts", {"registry"}) as stack:
         yield stack.registry_url
 
 
