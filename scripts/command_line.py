@@ -2,7 +2,7 @@
 
 import json
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -11,6 +11,10 @@ from scripts.program.progress import shown
 
 STOPPED = 130
 CANNOT = 2
+
+NO_BROKERS = (
+    "no brokers: set KAFKA_BROKERS; of the local stack by `set -a; source .run/stack/env; set +a`"
+)
 
 CALLED_AS: ContextVar[str | None] = ContextVar("CALLED_AS", default=None)
 """What a script is called where another program runs it; then its help says so."""
@@ -34,6 +38,13 @@ def parser_of(
 def add_json(parser: ArgumentParser) -> None:
     """Give a script the option that has it print for machines."""
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def above_zero(text: str) -> int:
+    """Return the whole number above 0 that an option is given. Raises ArgumentTypeError."""
+    if not text.isdecimal() or int(text) == 0:
+        raise ArgumentTypeError(f"{printable(text)} is no whole number above 0")
+    return int(text)
 
 
 def tell(lines: Sequence[str], document: Mapping[str, Any], *, as_json: bool) -> None:

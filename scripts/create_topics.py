@@ -23,19 +23,32 @@ from confluent_kafka.admin import AdminClient
 from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
 from scripts.brokers.addresses import topics_in
-from scripts.command_line import add_json, cannot, parser_of, tell, until_stopped
-from scripts.contracts.topics import carry_out, existing_topics, plan
+from scripts.command_line import (
+    NO_BROKERS,
+    above_zero,
+    add_json,
+    cannot,
+    parser_of,
+    tell,
+    until_stopped,
+)
+from scripts.contracts.topics import WrongPartitions, carry_out, existing_topics, plan
 from state.kafka.refusals import Refusals
 
 _DONE, _DIFFERENT = 0, 1
+
+WHAT_TO_DO = """\
+Partition counts are never changed. Give the --partitions that the topics were created with (none:
+the listed counts); a local stack without data that you need is emptied by
+./scripts/stack down --purge"""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print and carry out the plan; return the exit code."""
     parser = parser_of(__doc__)
     parser.add_argument("--brokers", default=os.environ.get("KAFKA_BROKERS"))
-    parser.add_argument("--partitions", type=int, help="instead of the listed counts")
-    parser.add_argument("--replication", type=int, default=1, help="default 1")
+    parser.add_argument("--partitions", type=above_zero, help="instead of the listed counts")
+    parser.add_argument("--replication", type=above_zero, default=1, help="default 1")
     parser.add_argument("--dry-run", action="store_true", help="change nothing")
     parser.add_argument("--apply-configs", action="store_true", help="mend configs that differ")
     add_json(parser)
@@ -45,8 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     as_json = options.json
     if not options.brokers:
-        why = "set KAFKA_BROKERS or give --brokers"
-        return cannot("create_topics", why, as_json=as_json)
+        return cannot("create_topics", f"{NO_BROKERS}, or give --brokers", as_json=as_json)
     try:
         security = KafkaSecurity.from_env(os.environ)
         topics = topics_in(os.environ)
@@ -61,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
         steps = plan(topics, found, options.partitions, options.replication)
         said = [str(step) for step in steps]
         if not as_json:
-            tell(said, {}, as_json=False)
+            tell(said or [f"all {len(topics)} topics are as listed"], {}, as_json=False)
         left = list(steps)
         if not options.dry_run:
             left = carry_out(admin, steps, configs=options.apply_configs)
@@ -69,6 +81,8 @@ def _run(options: argparse.Namespace) -> int:
         admin.poll(0)
         why = refusals.told_with(error)
         return cannot("create_topics", f"{options.brokers}: {why}", as_json=as_json)
+    if any(isinstance(step, WrongPartitions) for step in steps) and not as_json:
+        print(WHAT_TO_DO, file=sys.stderr)
     if as_json:
         tell((), {"steps": said, "left": [str(step) for step in left]}, as_json=True)
     return _DIFFERENT if left else _DONE

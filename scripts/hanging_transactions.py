@@ -25,7 +25,15 @@ from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
 from scripts.brokers.addresses import topics_in
 from scripts.brokers.open_transactions import NotEnded, end, find
-from scripts.command_line import add_json, cannot, parser_of, printable, tell, until_stopped
+from scripts.command_line import (
+    NO_BROKERS,
+    add_json,
+    cannot,
+    parser_of,
+    printable,
+    tell,
+    until_stopped,
+)
 
 TIMEOUT_S = 30.0
 _NONE_OPEN, _LISTED = 0, 3
@@ -70,7 +78,10 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     add_json(parser)
     arguments = parser.parse_args(words)
     if (arguments.end is None) != (arguments.at is None):
-        parser.error("--end and --at go together")
+        parser.error(
+            "--end and --at go together: name the transaction by --at, topic-partition:offset,"
+            " as it is listed without both"
+        )
     return arguments
 
 
@@ -79,7 +90,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _arguments(sys.argv[1:] if words is None else words)
     brokers = os.environ.get("KAFKA_BROKERS", "")
     if not brokers:
-        return cannot("hanging_transactions", "set KAFKA_BROKERS", as_json=arguments.json)
+        return cannot("hanging_transactions", NO_BROKERS, as_json=arguments.json)
     try:
         security = KafkaSecurity.from_env(os.environ)
         connection = {

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.command_line import parser_of
+from scripts.command_line import above_zero, parser_of
 from scripts.processes.keys import FOLDER, ROLES, DevelopmentKeys
 
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--audience", default="seatstream")
     parser.add_argument("--issuer", default="")
-    parser.add_argument("--lifetime-s", type=int, default=3_600)
+    parser.add_argument("--lifetime-s", type=above_zero, default=3_600)
     parser.add_argument("--keys", type=Path, default=FOLDER, help="folder of key and JWKS file")
     parser.add_argument("--json", action="store_true", help="print token and JWKS path as JSON")
     arguments = parser.parse_args(argv)

@@ -181,6 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (NoBroker, NotUp) as error:
         return cannot("load_test", error, as_json=arguments.json, code=3)
     except KeyboardInterrupt:
+        print("stopped before anything was measured", file=sys.stderr)
         return 130
     if arguments.json:
         print(json.dumps(result))

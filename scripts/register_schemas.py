@@ -26,7 +26,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from infra.process.kafka_security import KafkaSecurity
-from scripts.command_line import add_json, cannot, parser_of, tell, until_stopped
+from scripts.command_line import NO_BROKERS, add_json, cannot, parser_of, tell, until_stopped
 from scripts.contracts.compatibility import incompatibilities
 from scripts.contracts.listed_schemas import CannotList, register_listed, texts_of
 from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
@@ -40,6 +40,11 @@ from serdes.schema_source import agreed_with_pins
 from state.kafka.schema_id_log import SchemaIdLog
 
 _DONE, _DIFFERENT = 0, 1
+
+NO_REGISTRY = (
+    "no registry: set SCHEMA_REGISTRY_URL; of the local stack by"
+    " `set -a; source .run/stack/env; set +a`, or give --registry"
+)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "check":
             lines = incompatibilities(options.root)
         elif not options.registry:
-            raise ValueError("no registry: set SCHEMA_REGISTRY_URL or give --registry")  # noqa: TRY301
+            raise ValueError(NO_REGISTRY)  # noqa: TRY301
         elif options.command == "diff":
             lines = differences(PatientRegistry(options.registry, options.wait))
         else:
@@ -108,7 +113,7 @@ def _give_listed_ids(registry: Registry, *, dry_run: bool, as_json: bool) -> Non
     """Fill an empty registry with the ids that the log has, by its list."""
     brokers = os.environ.get("KAFKA_BROKERS")
     if not brokers:
-        raise ValueError("no brokers: set KAFKA_BROKERS")
+        raise ValueError(NO_BROKERS)
     listed = SchemaIdLog(brokers, kafka=KafkaSecurity.from_env(os.environ).librdkafka()).read()
     if dry_run:
         texts_of(listed)

@@ -28,7 +28,7 @@ from aiokafka.errors import KafkaError
 from infra.process.environment import BadSetting
 from scripts.brokers.lost_commands import Lost, Refused, Topics, find_lost, give_up
 from scripts.brokers.roles import ROLES, SOURCES, readers_of
-from scripts.command_line import cannot, parser_of, until_stopped
+from scripts.command_line import NO_BROKERS, cannot, parser_of, until_stopped
 from scripts.show_topology import all_routes
 from streams.settings import Settings
 
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.brokers:
         environment["KAFKA_BROKERS"] = asked.brokers
     if not environment.get("KAFKA_BROKERS"):
-        why = "set KAFKA_BROKERS or give --brokers"
+        why = f"{NO_BROKERS}, or give --brokers"
         return cannot("skip_lost_commands", why, as_json=asked.json)
     try:
         settings = Settings.from_env(environment)

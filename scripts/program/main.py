@@ -194,5 +194,8 @@ def _run(arguments: Sequence[str] | None) -> int:
             error.show()
         return CANNOT
     except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):
+            # Click ends with 1 then, by which we say that something was found.
+            raise end.__context__ from None
         return end.code if isinstance(end.code, int) else CANNOT if end.code else 0
     return code if isinstance(code, int) else 0

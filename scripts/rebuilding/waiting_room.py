@@ -38,7 +38,12 @@ TURN_CHANGED = "TurnChanged"
 @command("rebuild")
 @click.argument("event", type=click.IntRange(0))
 @click.option(
-    "--redis", "url", envvar="REDIS_URL", required=True, help="As the pods have it: REDIS_URL."
+    "--redis",
+    "url",
+    envvar="REDIS_URL",
+    required=True,
+    show_envvar=True,
+    help="As the pods have it.",
 )
 @click.option(
     "--into-living-line",

@@ -96,7 +96,11 @@ class Registry:
             raise RegistryUnavailableError(
                 f"{self.url}: an address with a user or a password is not understood"
             )
-        request = urllib.request.Request(  # noqa: S310 (the scheme is checked by `build_opener`)
+        if not self._address.startswith(("http://", "https://")):
+            raise RegistryRefusedError(
+                0, f"{self.url}: the address of a registry is http://host:port"
+            )
+        request = urllib.request.Request(  # noqa: S310 (the scheme is checked above)
             f"{self._address}/{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),

@@ -395,7 +395,10 @@ def test_u2_a_status_topic_is_written_anew_while_seats_are_sold_though_all_are_k
     assert [one["operator-step"] for one in journal(live)] == [b"begun", b"cut", b"done"]
     left = read_committed(live.where.brokers, SECTION_STATUS.name, SECTION_STATUS.partitions)
     assert not [one for one in left if one.value == b"full map"]
-    assert live.plain("create_topics", "--dry-run").returncode == 0
+    same = live.plain("create_topics", "--dry-run")
+    assert (same.returncode, "topics are as listed" in same.stdout) == (0, True)
+    other = live.plain("create_topics", "--dry-run", "--partitions", "7")
+    assert (other.returncode, "the topics were created with" in other.stderr) == (1, True)
     report = live.audit()
     assert (report["verdict"], report["violations"]) == ("exact", 0), report
 

@@ -177,3 +177,20 @@ def test_whoever_reads_may_stop_reading() -> None:
     assert "Traceback" not in done.stderr
     # Not 0: what it was to do after that it has not done.
     assert done.returncode == 130
+
+
+def test_who_reads_no_further_ends_a_command_as_ctrl_c_does() -> None:
+    """Click's own code for it is the one by which a command says that it found something."""
+    gone, lines = os.pipe()
+    os.close(gone)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "scripts.program", "topology"],
+            check=False,
+            stdout=lines,
+            stderr=subprocess.PIPE,
+            timeout=120,
+        )
+    finally:
+        os.close(lines)
+    assert (ended.returncode, ended.stderr) == (130, b"")

@@ -21,6 +21,7 @@ from serdes.decoding import FOREIGN_SUBJECT, Decoded, TopicDecoder, Undecodable,
 from serdes.registry.client import (
     NotRegisteredError,
     Registry,
+    RegistryRefusedError,
     RegistryUnavailableError,
     check_has,
     fetch_ids,
@@ -340,3 +341,9 @@ def test_versions_in_another_form_are_no_answer(fake: FakeRegistry, answer: byte
     fake.answers = 200, answer
     with pytest.raises(RegistryUnavailableError, match=r"another form|without an id"):
         Registry(fake.url).versions_of("any")
+
+
+@pytest.mark.parametrize("address", ["registry:8081", "", "file:///etc", "ftp://127.0.0.1:1"])
+def test_what_is_no_address_of_a_registry_is_refused_unasked(address: str) -> None:
+    with pytest.raises(RegistryRefusedError, match="http://host:port"):
+        Registry(address).versions_of("any")
