@@ -10,6 +10,8 @@ import sys
 
 from state.views.availability.view import AvailabilityView
 
+if len(sys.argv) != 4:
+    sys.exit("usage: python -m docs.examples.availability EVENT_ID SECTION QUANTITY")
 event_id, section, quantity = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 brokers = os.environ.get("KAFKA_BROKERS", "localhost:9092")
 topic = os.environ.get("SECTION_STATUS_TOPIC", "section-status")
