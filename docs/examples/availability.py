@@ -5,14 +5,18 @@
 Environment: KAFKA_BROKERS, else localhost:9092; SECTION_STATUS_TOPIC, else section-status.
 """
 
+import argparse
 import os
 import sys
 
 from state.views.availability.view import AvailabilityView
 
-if len(sys.argv) != 4:
-    sys.exit("usage: python -m docs.examples.availability EVENT_ID SECTION QUANTITY")
-event_id, section, quantity = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+parser = argparse.ArgumentParser(description="Say what is free in a section.")
+parser.add_argument("event_id", type=int)
+parser.add_argument("section")
+parser.add_argument("quantity", type=int)
+given = parser.parse_args()
+event_id, section, quantity = given.event_id, given.section, given.quantity
 brokers = os.environ.get("KAFKA_BROKERS", "localhost:9092")
 topic = os.environ.get("SECTION_STATUS_TOPIC", "section-status")
 

@@ -255,7 +255,10 @@ def _explains(
         request = event.fields["request"]
         found = section(request["eventId"], request["section"])
         if found is None:
-            return [rendering.outcome_line(event, None, rules[partition])]
+            return [
+                rendering.outcome_line(event, None, rules[partition]),
+                *rendering.refusal_of(event),
+            ]
         return [
             rendering.outcome_line(event, found.layout, rules[partition]),
             *rendering.reason_of(event, found.layout, found.timeline),

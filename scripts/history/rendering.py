@@ -92,12 +92,17 @@ def seat_history(timeline: Timeline, place: Place, rules: Rules) -> Iterator[str
         )
 
 
+def refusal_of(event: Event) -> Iterator[str]:
+    """Yield why something was refused, also where there is no section to look at."""
+    reason = event.fields.get("reason", "")
+    if reason not in {"", "UNSPECIFIED"}:
+        yield f"    {reason}: {WHY.get(reason, 'as it says')}"
+
+
 def reason_of(event: Event, layout: Layout, timeline: Timeline) -> Iterator[str]:
     """Yield why something was refused, by what the section was at that moment."""
+    yield from refusal_of(event)
     reason = event.fields.get("reason", "")
-    if reason in {"", "UNSPECIFIED"}:
-        return
-    yield f"    {reason}: {WHY.get(reason, 'as it says')}"
     seat = event.fields.get("seat")
     if seat is not None:
         place = seat["row"], seat["seat"]

@@ -143,3 +143,10 @@ def test_a_command_is_told_with_who_asked() -> None:
 
 def test_every_reason_that_is_explained_exists() -> None:
     assert rendering.WHY.keys() <= {reason.name for reason in Reason}
+
+
+def test_u9_a_refusal_has_its_reason_where_nobody_has_opened_the_section() -> None:
+    """There is no map then to tell more by; `explain reservation` told no reason at all."""
+    refused = event(3, "ReservationRejected", "r2", reason="UNKNOWN_SECTION", seat=None)
+    (told,) = rendering.refusal_of(refused)
+    assert told.strip() == "UNKNOWN_SECTION: the section was not open at that time"
