@@ -29,13 +29,15 @@ from faust.types import TP, ConsumerMessage
 from infra.process.kafka_security import KafkaSecurity
 from streams.runtime.assignor import TopicwiseStickyAssignor
 from streams.runtime.fetch_answers import FAILING_S, FetchAnswers
+from streams.runtime.fetch_pace import FetchPace
 from streams.runtime.group import read_truthful_offsets
 from streams.runtime.process.fatal import PartitionTrouble, end_process
 from streams.runtime.slim_records import Stretch, read_slim_records
 
 FETCH_MAX_WAIT_MS = 10
 FETCH_MIN_BYTES = 64 << 10
-"""A broker answers a fetch when it has this many bytes, or after FETCH_MAX_WAIT_MS with fewer.
+"""A broker answers a fetch when it has this many bytes, or after FETCH_MAX_WAIT_MS with fewer,
+while records flow; `fetch_pace` says what it does else.
 
 With a lower bound, records that arrive one by one would be fetched one by one: under a steady load
 of small records, broker and worker would spend more time on fetches than on all else, and records
@@ -134,6 +136,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
+        FetchPace().listen_to(consumer._client)
         self.consumer.answers.listen_to(consumer._client)
         return consumer
 
