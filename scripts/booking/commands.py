@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import wraps
 from pathlib import Path
@@ -29,6 +29,7 @@ from serdes.registry.known_ids import SchemaIdsError
 from serdes.schema_source import SchemaSource
 from state.domain.booking_queue.figures import CLEANED_AT_ONCE
 from state.domain.booking_queue.queue import BookingQueue, QueueAway, QueueUnreadable, Standing
+from state.domain.booking_queue.statuses import ItemStatus
 from state.kafka.command_log import CommandLog
 from state.redis.booking_queue.queue import RedisBookingQueue
 from state.redis.client import client_of
@@ -197,12 +198,8 @@ def requeue(*, items: tuple[str, ...], at: Where, dry_run: bool, yes: bool, as_j
     Mend first what they died of. Exit codes: 0 done, 1 some item was not dead.
     Example: seatstream booking-queue requeue ITEM
     """
-    if is_all(
-        [f"have {item} tried anew" for item in items],
-        dry_run=dry_run,
-        as_json=as_json or not dry_run,
-    ):
-        return FOUND
+    if dry_run:
+        return _planned(at, items, "would be tried anew", as_json=as_json)
     confirmed(f"Have {len(items)} items tried anew?", yes=yes)
     return _done(at, items, lambda queue, item: queue.requeue(item), "tried anew", as_json=as_json)
 
@@ -220,10 +217,8 @@ def remove(*, items: tuple[str, ...], at: Where, dry_run: bool, yes: bool, as_js
     Exit codes: 0 done, 1 some item was not dead.
     Example: seatstream booking-queue remove ITEM
     """
-    if is_all(
-        [f"forget {item}" for item in items], dry_run=dry_run, as_json=as_json or not dry_run
-    ):
-        return FOUND
+    if dry_run:
+        return _planned(at, items, "would be forgotten", as_json=as_json)
     confirmed(f"Forget {len(items)} items?", yes=yes)
     return _done(at, items, lambda queue, item: queue.remove(item), "removed", as_json=as_json)
 
@@ -276,9 +271,26 @@ def _done(
         return {item: await act(queue, item) for item in items}
 
     came = _asked(at, ask)
+    _tell(came, word, as_json=as_json)
+    return DONE if all(came.values()) else FOUND
+
+
+def _planned(at: Where, items: Sequence[str], word: str, *, as_json: bool) -> int:
+    """Tell which of these items are dead, and so what would become of them."""
+
+    async def ask(queue: BookingQueue) -> dict[str, bool]:
+        found = {item: await queue.look(item) for item in items}
+        return {
+            item: one is not None and one.status is ItemStatus.DEAD for item, one in found.items()
+        }
+
+    _tell(_asked(at, ask), word, as_json=as_json)
+    return FOUND
+
+
+def _tell(came: Mapping[str, bool], word: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"items": came}))
-    else:
-        for item, is_done in came.items():
-            click.echo(printable(f"{item} {word if is_done else 'is not dead: left as it is'}"))
-    return DONE if all(came.values()) else FOUND
+        return
+    for item, is_dead in came.items():
+        click.echo(printable(f"{item} {word if is_dead else 'is not dead: left as it is'}"))

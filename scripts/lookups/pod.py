@@ -37,7 +37,9 @@ def sections_of(url: str, event_id: int, token: str) -> dict[str, Mapping[str, A
             return {}
         raise NoAnswer(f"{url} answers {refused.code} {reason}".rstrip()) from refused
     except (OSError, HTTPException, ValueError) as error:
-        raise NoAnswer(f"{url} cannot be asked: {error}") from error
+        # urllib's own words are put around the cause.
+        why = getattr(error, "reason", error)
+        raise NoAnswer(f"{url} cannot be asked: {why}. Is it up, and is this its port?") from error
 
 
 def _sections_in(body: bytes) -> dict[str, Mapping[str, Any]]:

@@ -82,8 +82,9 @@ def _answer(topic: str, future: Any) -> Any:
         elif code == KafkaError.UNKNOWN_TOPIC_OR_PART:
             message = (
                 f"topic {topic}: {error}. Create the topics first: python -m "
-                'scripts.create_topics. But where it was there before, see "A topic is lost" in '
-                "docs/operations.md"
+                "scripts.create_topics; those of a topology of your own as "
+                "docs/write-your-own-topology.md says. But where it was there before, see "
+                '"A topic is lost" in docs/operations.md'
             )
         else:
             raise

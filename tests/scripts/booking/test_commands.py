@@ -61,9 +61,11 @@ def test_dead_items_are_listed_tried_anew_once_and_removed(
     assert (code, dead["user"], dead["reason"]) == (1, "ann", "invalid_data")
     item = dead["item"]
     assert asked(capsys, "dead", str(event)) == (1, f"{item} invalid_data: ann asked for {{}}\n")
-    for word in ("requeue", "remove"):
-        code, said = asked(capsys, word, item, "--dry-run")
-        assert (code, item in said) == (1, True)
+    for word, would in (("requeue", "be tried anew"), ("remove", "be forgotten")):
+        assert asked(capsys, word, item, "nothing", "--dry-run") == (
+            1,
+            f"{item} would {would}\nnothing is not dead: left as it is\n",
+        )
     assert asked(capsys, "requeue", item, "--yes") == (0, f"{item} tried anew\n")
     assert asked(capsys, "requeue", item, "--yes")[0] == 1
     assert asked(capsys, "remove", item, "nothing", "--yes", "--json") == (
