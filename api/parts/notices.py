@@ -5,6 +5,7 @@ not taken over in time makes room for what is newer.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final, NamedTuple
@@ -47,8 +48,8 @@ class Notices:
         self.dropped = 0
         self.noted = asyncio.Event()
         # Turns and ends are told first: places are told again anyway.
-        self._turns: dict[str, News] = {}
-        self._places: dict[str, News] = {}
+        self._turns = OrderedDict[str, News]()
+        self._places = OrderedDict[str, News]()
 
     def __len__(self) -> int:
         return len(self._turns) + len(self._places)
@@ -104,7 +105,7 @@ class Notices:
         into = self._places if news.notice is Notice.QUEUE_POSITION else self._turns
         if len(into) >= WAITING_MAX:
             self.dropped += 1
-            into.pop(next(iter(into)))
+            into.popitem(last=False)
         into[news.item_id] = news
         self.noted.set()
 

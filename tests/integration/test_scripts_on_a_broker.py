@@ -741,7 +741,7 @@ def test_the_demo_sells_out_exactly_while_workers_die_and_more_faults_come(
     found = json.loads(seen.read_text())
     assert [name for name, (_, left_ms) in found.items() if left_ms <= 0] == []
     met = rows_met({name: kind for name, (kind, _) in found.items()})
-    assert met >= {"seatstream:idem:{ticket}", "seatstream:fence:{event-section}"}
+    assert met >= {"seatstream:idem:{stem}", "seatstream:fence:{event-section}"}
     # What seed 1 draws kills nobody more; a soak of demos draws all of them.
     assert (figures["kills"], figures["pauses"]) == (2, 1)
 

@@ -125,15 +125,14 @@ def test_f70_a_full_redis_is_passed_by(server: RedisServer) -> None:
     asyncio.run(go())
 
 
-def test_b80_a_fence_of_another_form_is_passed_by(redis_url: str) -> None:
+def test_b80_a_fence_of_another_form_is_replaced(redis_url: str) -> None:
     async def go() -> None:
         event = next(EVENT)
         async with Redis.from_url(redis_url) as admin:
             await admin.set(seat_locks(event, "A", [(0, 0)]).fence, "somebody's", ex=60)
         locks = PreLocks(redis_url, TTL_MS)
-        assert await locks.take(event, [seats_for("ann", 0)]) is None
-        # It is these keys' own trouble: others are locked.
-        await taken(locks, next(EVENT), seats_for("ann", 0))
+        await taken(locks, event, seats_for("ann", 0))
+        assert await locks.take(event, [seats_for("ben", 0)]) == Taken("A", (0, 0))
         await locks.close()
 
     asyncio.run(go())

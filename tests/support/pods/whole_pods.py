@@ -1,5 +1,6 @@
 """A pod of all parts in memory, with one event of one section, decided by the real handler."""
 
+from types import SimpleNamespace
 from typing import Any
 
 from support.carts.carting import Carting
@@ -17,6 +18,7 @@ from support.waiting.rooms_in_memory import DeskInMemory
 from api.admission.desk import WaitingDesk
 from api.building import pod_of
 from api.commands.cart_desk import CartDesk
+from api.parts.booking import RedisBookingDesk
 from api.pod import Pod
 from state.domain.waiting.admission import RoomState
 
@@ -66,7 +68,21 @@ def whole_pod(waiting: WaitingDesk | None = None, **of_event: object) -> Pod:
         payments=decided.payments,
         carts=CartDesk(IDS, cart_log),
         waiting=waiting or waiting_for(EVENT),
+        booking=EmptyQueue(),
     )
+
+
+class EmptyQueue(RedisBookingDesk):
+    """A booking queue that has no item, and takes none."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        queue: Any = SimpleNamespace(look=_no_item)
+        self.queue = queue
+
+
+async def _no_item(_: str) -> None:
+    return None
 
 
 def waiting_for(event: int) -> DeskInMemory:

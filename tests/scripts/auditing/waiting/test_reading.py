@@ -9,6 +9,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 from support.logs.audit_logs import WIRE, value_of
 from support.redis.locking import redis_at
+from support.waiting.proving import set_up
 
 from scripts.auditing.log import Log
 from scripts.auditing.report import Report
@@ -33,7 +34,7 @@ def test_i22_rooms_as_pods_leave_them_are_read_and_are_as_they_must_be(redis_url
     async def play() -> None:
         async with redis_at(redis_url) as client:
             rooms = WaitingRooms(client.execute_command)
-            await rooms.configure(event, state=RoomState.OPEN, cap=2)
+            await set_up(rooms, event, state=RoomState.OPEN, cap=2)
             for name in ("ann", "ben", "cy", "Ænne"):
                 await rooms.enter(event, name)
             await rooms.promote(event, "p-1", 2)
