@@ -5,20 +5,25 @@ Scenarios (all, without any named):
           and their latency, and the memory of one that waits
   logged  the same in Kafka, with the memory of this process; then a pod reads all of that anew
   script  one script of each kind in a queue that is nearly full: the server's own time
+  sale    5,000 seats, sold over gRPC with a worker and its log behind, to 10,000 buyers who come
+          within 10 s and wait until they know: latencies with the wait included
 
-It goes through a pod's one connection. Every figure is the median of the runs, with the least and
-the most. Nothing is asserted; targets stand beside the figures. No log decides anything here, and
-no gRPC is between. The machine should do nothing else meanwhile.
+The first three go through a pod's one connection: no log decides anything there, and no gRPC is
+between. Every figure is the median of the runs, with the least and the most. Nothing is asserted,
+but that the log of a sale is exact; targets stand beside the figures. The machine should do
+nothing else meanwhile.
 
-Example: .venv/bin/python -m benchmarks.booking_queue passed --runs 3 --out /tmp/queue.json
+Example: .venv/bin/python -m benchmarks.booking_queue sale --runs 1 --out /tmp/queue.json
 """
 
 import argparse
 import asyncio
+import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -27,9 +32,11 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks.measuring import bench as measuring
 from benchmarks.measuring import machine
+from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.figures import Run, Scenario, Target, latencies
 from benchmarks.measuring.redis_bench import PACKAGES, RedisBench, patient_line, script_us
-from infra.stack import ephemeral_stack
+from benchmarks.queue_runs import sale as sales
+from infra.stack import Stack, ephemeral_stack
 from schemas.topics import BOOKING_QUEUE
 from scripts.contracts.topics import wait_until_led
 from state.domain.booking_queue.figures import LENGTH_MAX
@@ -43,6 +50,7 @@ from state.views.booking_queue.log import BookingLog
 from state.views.booking_queue.queue import KafkaBookingQueue
 
 EVENTS = count(1)
+CLIENTS_MAX = 100_000
 WISH = encoded(Wish("A-1", ((10, 4), (10, 5)), 2, 9_000, "EUR", (("shop", "web"),))) or b""
 
 
@@ -58,23 +66,25 @@ class Sizes:
     at_once: int = 64
     filled: int = LENGTH_MAX - 10_000
     scripts: int = 1_000
+    sale: sales.Sizes = field(default_factory=sales.Sizes)
 
 
-QUICK = Sizes(items=128, filled=200, scripts=20)
+QUICK = Sizes(items=128, filled=200, scripts=20, sale=sales.QUICK)
 
 
 class Bench(RedisBench[Sizes]):
     """One invocation: what was asked for, and what was measured so far."""
 
-    _brokers = ""
+    _stack: Stack | None = None
 
-    def _kafka(self) -> str:
-        """Return the address of a broker that was just started, or runs already."""
-        if not self._brokers:
+    def _kafka(self) -> Stack:
+        """Return a broker that was just started, or runs already, with registry and Redis."""
+        if self._stack is None:
             self.progress.step("starting a broker")
-            stack = ephemeral_stack("bench-log", parts={"kafka"}, fast_jit=self._is_quick)
-            self._brokers = self._running.enter_context(stack).kafka_brokers
-        return self._brokers
+            parts = {"kafka", "registry", "redis"}
+            stack = ephemeral_stack("bench-log", parts=parts, fast_jit=self._is_quick)
+            self._stack = self._running.enter_context(stack)
+        return self._stack
 
     def passed(self) -> Scenario:
         sizes, url = self.sizes, self._redis()
@@ -86,7 +96,7 @@ class Bench(RedisBench[Sizes]):
         )
 
     def logged(self) -> Scenario:
-        sizes, brokers = self.sizes, self._kafka()
+        sizes, brokers = self.sizes, self._kafka().kafka_brokers
         return Scenario(
             "logged",
             "items enter an event's queue in Kafka, are looked at, taken and completed; read anew",
@@ -102,6 +112,38 @@ class Bench(RedisBench[Sizes]):
             {"filled": sizes.filled, "scripts": sizes.scripts},
             self._repeated("script", lambda: asyncio.run(script(url, sizes))),
             (Target("take_us", at_most=5_000),),
+        )
+
+    def sale(self) -> Scenario:
+        sizes, stack = self.sizes.sale, self._kafka()
+        cluster, reasons = Cluster(stack, stack.directory), Counter[str]()
+
+        def run(sizes: sales.Sizes) -> Run:
+            self._serial += 1
+            place = stack.directory / f"sale-{self._serial}"
+            sale = sales.Sale(cluster, place, sizes, self._seed, self.progress)
+            found = sale.run()
+            shutil.rmtree(place)
+            reasons.update(sale.reasons)
+            return found
+
+        if not self._is_quick:
+            self.progress.step("sale: a small one warms the broker up, not counted")
+            run(replace(sales.QUICK, queue=sizes.queue))
+            reasons.clear()
+        runs = [run(sizes) for _ in self._counted("sale")]
+        return Scenario(
+            "sale",
+            "seats that are sold through the queue over gRPC, with the log behind, to their end",
+            sizes.document(),
+            runs,
+            (
+                Target("sold", at_least=sizes.arena.seats),
+                Target("sold_twice", at_most=0),
+                Target("refused_otherwise", at_most=0),
+                Target("unknown", at_most=0),
+            ),
+            {"refused_by_reason": dict(reasons)},
         )
 
 
@@ -239,20 +281,39 @@ SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
     "passed": Bench.passed,
     "logged": Bench.logged,
     "script": Bench.script,
+    "sale": Bench.sale,
 }
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return the options; exits with a usage message otherwise."""
-    parser = measuring.parser_of("booking_queue", __doc__, "items")
-    return measuring.parsed(parser, arguments, SCENARIOS)
+    parser = measuring.parser_of("booking_queue", __doc__, "moments at which buyers come")
+    parser.add_argument(
+        "--clients", type=int, help=f"of the sale, 1 to {CLIENTS_MAX:,} (default 10,000)"
+    )
+    parser.add_argument(
+        "--in", dest="queue", choices=("redis", "kafka"), default="redis", help="of the sale"
+    )
+    options = measuring.parsed(parser, arguments, SCENARIOS)
+    if options.clients is not None and not 1 <= options.clients <= CLIENTS_MAX:
+        parser.error(f"--clients must be 1 to {CLIENTS_MAX}")
+    return options
+
+
+def sizes_of(options: argparse.Namespace) -> Sizes:
+    """Return how much is asked for."""
+    sizes = QUICK if options.quick else Sizes()
+    sale = replace(sizes.sale, queue=options.queue)
+    if options.clients is not None:
+        sale = replace(sale, crowd=replace(sale.crowd, clients=options.clients))
+    return replace(sizes, sale=sale)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios; write the result file after each; print tables."""
     options = parse(arguments)
-    bench = Bench.asked_for(options, QUICK if options.quick else Sizes())
-    versions = machine.versions(PACKAGES)
+    bench = Bench.asked_for(options, sizes_of(options))
+    versions = machine.versions((*PACKAGES, "grpcio"))
     return measuring.measure_all("booking_queue", bench, SCENARIOS, options, versions)
 
 

@@ -8,23 +8,20 @@ from random import Random
 from typing import NamedTuple
 
 import psutil
-from confluent_kafka import Message
 
 from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.offered_load import Reader
 from benchmarks.pod_runs.api_pod import user_name
 from benchmarks.pod_runs.arena import EVENT_ID, Arena, Command
 from benchmarks.seat_runs.paced import open_sections
-from benchmarks.seat_runs.seen import reading, wait_seen
+from benchmarks.seat_runs.seen import SOLD, outcomes_named, wait_seen
 from benchmarks.seat_runs.worker import Worker
 from infra.stack.loopback import tell
-from schemas.topics import RESERVATION_OUTCOMES, SECTION_COMMANDS
+from schemas.topics import SECTION_COMMANDS
 from scripts.traffic.sending import CommandEncoders
-from serdes.wire import header_of
 from state.domain.keys import issued_id, partition_of, section_key, stem_of
 
 HELD = "SeatsHeld"
-SOLD = "ReservationConfirmed"
 GATEWAY_TIMEOUT_S = 10.0
 GATEWAY = "mock"
 METHOD = "card"
@@ -96,7 +93,7 @@ class Till:
         encoders = self.cluster.encoders
         self._serial += 1
         held = list(holds(self._arena, encoders, count, f"{self.group}-{self._serial}"))
-        with self._outcomes(HELD) as reader:
+        with outcomes_named(self.cluster, HELD) as reader:
             self.cluster.preload(
                 Command(one.reservation_id, one.key, encoders.hold_best(one.identity, 1))
                 for one in held
@@ -121,18 +118,7 @@ class Till:
     @contextmanager
     def sold(self) -> Iterator[Reader]:
         """Give a reader of what is sold from now on; it has ended when the block is left."""
-        with self._outcomes(SOLD) as reader:
-            yield reader
-
-    @contextmanager
-    def _outcomes(self, name: str) -> Iterator[Reader]:
-        subject = f"{RESERVATION_OUTCOMES.name}-io.seatstream.outcomes.{name}"
-        header = header_of(self.cluster.ids.id_by_subject[subject])
-
-        def is_one(record: Message) -> bool:
-            return (record.value() or b"").startswith(header)
-
-        with reading(self.cluster.brokers, is_one) as reader:
+        with outcomes_named(self.cluster, SOLD) as reader:
             yield reader
 
     def pace(self, delay_ms: int) -> None:

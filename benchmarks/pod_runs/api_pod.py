@@ -40,6 +40,7 @@ class Users:
         self.jwks = keys.jwks
         tokens = [keys.token(user_name(n), lifetime_s=24 * 3600) for n in range(USERS)]
         self.token = tokens[0]
+        self._keys = keys
         self._tokens = tokens
         self.file = directory / "tokens"
         self.file.write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
@@ -47,6 +48,10 @@ class Users:
     def token_of(self, number: int) -> str:
         """Return the token of whoever `user_name` calls by this number."""
         return self._tokens[number % USERS]
+
+    def token_for(self, user: str) -> str:
+        """Return a token of whoever is called so."""
+        return self._keys.token(user, lifetime_s=24 * 3600)
 
 
 class Listening(Measured):
@@ -73,7 +78,10 @@ class BareServer(Listening):
 
 
 class ApiPod(Listening):
-    """One pod at a free port; killed when the block is left. No Redis, so no rate limits."""
+    """One pod at a free port; killed when the block is left.
+
+    No Redis and no rate limits, unless settings say otherwise.
+    """
 
     def __init__(
         self,
@@ -83,6 +91,7 @@ class ApiPod(Listening):
         *,
         app_id: str = "benchmark-none",
         command: Sequence[str] = API,
+        **settings: str,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         environment = {
@@ -93,6 +102,7 @@ class ApiPod(Listening):
             "SEATSTREAM_API_JWKS": str(users.jwks),
             "SEATSTREAM_API_CACHE_DIR": str(directory / "cache"),
             **{f"SEATSTREAM_API_LIMIT_{name}": "none" for name in LIMITS},
+            **settings,
         }
         super().__init__("the pod", command, directory / "pod.log", environment)
 

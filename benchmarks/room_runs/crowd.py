@@ -7,15 +7,12 @@ counts from the moment at which the client wanted to ask.
 """
 
 import asyncio
-import multiprocessing
 import random
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -24,12 +21,11 @@ from api.admission.passes import Passes
 from api.admission.promoter import Promoter
 from api.waiting_room.bodies import place_body
 from api.web.problems import Problem
-from benchmarks.measuring.cluster import BenchmarkFailed
 from benchmarks.measuring.figures import latencies
+from benchmarks.room_runs.side_by_side import side_by_side
 from state.domain.waiting.admission import RoomState, Standing
 
 AGAIN_S: Final = 1.0
-BARRIER_S: Final = 120.0
 LIMIT_S: Final = 1_800.0
 """A crowd that is not in after half an hour is given up."""
 
@@ -68,17 +64,8 @@ class Seen:
     lost: int = 0
 
 
-_barrier: Any = None
-
-
-def _join(barrier: Any) -> None:
-    global _barrier  # noqa: PLW0603  (a barrier is handed to a process at its start alone)
-    _barrier = barrier
-
-
 def visited(url: str, event: int, names: Sequence[str], sizes: Sizes, seed: int) -> Seen:
     """Have some clients come and be let in, and return what they saw; in a process of its own."""
-    _barrier.wait(BARRIER_S)
     return asyncio.run(_visited(url, event, names, sizes, seed))
 
 
@@ -151,27 +138,12 @@ async def run(url: str, event: int, names: Sequence[str], sizes: Sizes, seed: in
     """
     desk = WaitingDesk(url, Passes({"bench": Ed25519PrivateKey.generate()}))
     promoter = Promoter(url, lambda _: len(names), members=MEMBERS)
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(sizes.processes)
-    loop = asyncio.get_running_loop()
+    parts = [names[first :: sizes.processes] for first in range(sizes.processes)]
+    visits = [(url, event, part, sizes, seed + number) for number, part in enumerate(parts)]
     await desk.configure(event, RoomState.OPEN, len(names), sizes.per_minute, None)
     await promoter.start()
     try:
-        with ProcessPoolExecutor(sizes.processes, context, _join, (barrier,)) as pool:
-            parts = [names[first :: sizes.processes] for first in range(sizes.processes)]
-            visits = [
-                loop.run_in_executor(pool, visited, url, event, part, sizes, seed + number)
-                for number, part in enumerate(parts)
-            ]
-            try:
-                async with asyncio.timeout(LIMIT_S):
-                    return await asyncio.gather(*visits)
-            except BrokenProcessPool as error:
-                raise BenchmarkFailed("a process of the crowd has died") from error
-            except TimeoutError as error:
-                for process in multiprocessing.active_children():
-                    process.terminate()
-                raise BenchmarkFailed("not all of the crowd were let in") from error
+        return await side_by_side(visited, visits, LIMIT_S)
     finally:
         await promoter.close()
         await desk.close()

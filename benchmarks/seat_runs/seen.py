@@ -6,14 +6,16 @@ from contextlib import contextmanager
 
 from confluent_kafka import Message
 
-from benchmarks.measuring.cluster import BenchmarkFailed
+from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
 from benchmarks.measuring.figures import Run, latencies
 from benchmarks.measuring.offered_load import Reader, due_ns, offer, sighted
 from benchmarks.pod_runs.arena import Command
 from benchmarks.seat_runs.worker import Worker
 from schemas.topics import RESERVATION_OUTCOMES, Topic
 from scripts.traffic.sending import CommandSender
+from serdes.wire import header_of
 
+SOLD = "ReservationConfirmed"
 POLL_S = 0.05
 PATIENCE_S = 120.0
 
@@ -30,6 +32,19 @@ def reading(
     finally:
         reader.stopping = True
         reader.join(30)
+
+
+@contextmanager
+def outcomes_named(cluster: Cluster, name: str) -> Iterator[Reader]:
+    """Give a reader of the outcomes of one kind from now on; name: of their record."""
+    subject = f"{RESERVATION_OUTCOMES.name}-io.seatstream.outcomes.{name}"
+    header = header_of(cluster.ids.id_by_subject[subject])
+
+    def is_one(record: Message) -> bool:
+        return (record.value() or b"").startswith(header)
+
+    with reading(cluster.brokers, is_one) as reader:
+        yield reader
 
 
 def wait_seen(reader: Reader, count: int, worker: Worker) -> None:
