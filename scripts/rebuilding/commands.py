@@ -24,6 +24,7 @@ from scripts.program.options import (
     yes_option,
 )
 from scripts.rebuilding import comparing
+from scripts.rebuilding.one_at_a_time import SomebodyIsAtIt, alone, redis_configured
 from scripts.rebuilding.recreating import (
     Refused,
     check_at_rest,
@@ -33,7 +34,7 @@ from scripts.rebuilding.recreating import (
 )
 from streams.settings import Settings
 
-FAILURES = (BadSetting, CannotRead, NotUp, Refused, Unreadable)
+FAILURES = (BadSetting, CannotRead, NotUp, Refused, SomebodyIsAtIt, Unreadable)
 
 
 def a_status_topic(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
@@ -102,7 +103,8 @@ def recreate_topic(
 
     Refused while commands wait to be decided, but where the topic is what they wait for. Until
     workers are done, pods show what they had.
-    Stopped anywhere, run it again: it goes on where it is.
+    Stopped anywhere, run it again: it goes on where it is. With REDIS_URL, nobody begins while
+    another is at it.
     Example: seatstream topics recreate section-status --dry-run
     """
     where = servers().with_status(topic)
@@ -113,12 +115,13 @@ def recreate_topic(
     steps = [*([f"delete {step.name}"] if is_there else []), str(step), "verify"]
     if is_all(steps, dry_run=dry_run, as_json=as_json):
         return FOUND
-    confirmed(f"Delete {step.name} and all that it holds?", yes=yes)
-    if not holds_up:
-        # Buyers may have come back while the question stood there.
-        check_at_rest(where, group)
-    recreate(where, step)
-    return _verified(where, wait, report, as_json=as_json)
+    with alone(step.name, redis_configured()):
+        confirmed(f"Delete {step.name} and all that it holds?", yes=yes)
+        if not holds_up:
+            # Buyers may have come back while the question stood there.
+            check_at_rest(where, group)
+        recreate(where, step)
+        return _verified(where, wait, report, as_json=as_json)
 
 
 def _verified(where: Servers, wait: float, report: Path | None, *, as_json: bool) -> int:

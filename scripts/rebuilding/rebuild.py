@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ from scripts.rebuilding.journal import (
     unfinished,
     was_verified,
 )
+from scripts.rebuilding.one_at_a_time import alone, redis_configured
 from scripts.rebuilding.recreating import Begins, Refused, compared_in_time, states_of
 from scripts.rebuilding.second_topic import make, second_of
 
@@ -89,7 +91,8 @@ def rebuild(
     before is removed. Workers do so at once, or within SEATSTREAM_RETELL_S, or when they start.
     With --to, in a topic of its own that workers write beside it, with as many --partitions as
     you like; it says which settings workers and then pods are to be restarted with.
-    Stopped anywhere, run it again: it goes on. A run that starts ends any other.
+    Stopped anywhere, run it again: it goes on. With REDIS_URL, nobody begins while another is at
+    it; without it, a run that starts ends any other. --give-up ends any.
     Ends with 1 where a status is missing or wrong: then no newest status was removed.
     Example: seatstream topics rebuild section-status --report rebuilt.md
     """
@@ -103,25 +106,27 @@ def rebuild(
     lines = ["give the rebuild up"] if give_up else lines
     if options.is_all(lines, dry_run=dry_run, as_json=as_json):
         return FOUND
-    if not give_up:
-        options.confirmed(f"Write {where.status.name} anew?", yes=yes)
-        if second:
-            make(second, wait)
     topic = where.status.name
-    # One for the topic, whichever workers a shell is set up for.
-    with sender(where, f"{topic}-rebuild") as producer:
-        # Behind the fence: whoever was at it writes nothing more.
-        journal = Journal(topic, producer, options.somebody(), reason)
-        lines_there = read_journal(where)
-        entry = unfinished(lines_there, ends_of(where))
-        if give_up:
-            return _given_up(where, journal, entry, as_json=as_json)
-        if entry is None:
-            begins = tuple(end for _, end in sorted(ends_of(where).items()))
-            entry = Entry(str(time.time_ns()), Step.BEGUN, begins)
-            journal.write(entry)
-        is_unread = second is not None and not was_verified(lines_there)
-        found, removed = rebuilt(where, journal, entry, wait, is_unread=is_unread)
+    # Giving up ends what runs elsewhere, too.
+    with nullcontext() if give_up else alone(topic, redis_configured()):
+        if not give_up:
+            options.confirmed(f"Write {topic} anew?", yes=yes)
+        if second and not give_up:
+            make(second, wait)
+        # One for the topic, whichever workers a shell is set up for.
+        with sender(where, f"{topic}-rebuild") as producer:
+            # Behind the fence: whoever was at it writes nothing more.
+            journal = Journal(topic, producer, options.somebody(), reason)
+            lines_there = read_journal(where)
+            entry = unfinished(lines_there, ends_of(where))
+            if give_up:
+                return _given_up(where, journal, entry, as_json=as_json)
+            if entry is None:
+                begins = tuple(end for _, end in sorted(ends_of(where).items()))
+                entry = Entry(str(time.time_ns()), Step.BEGUN, begins)
+                journal.write(entry)
+            is_unread = second is not None and not was_verified(lines_there)
+            found, removed = rebuilt(where, journal, entry, wait, is_unread=is_unread)
     _tell(found, removed, topic, report, as_json=as_json)
     for line in second.what_is_left() if second and found.is_well else ():
         click.echo(line, err=as_json)

@@ -23,6 +23,7 @@ from scripts.program.options import (
     yes_option,
 )
 from scripts.program.progress import progress
+from scripts.rebuilding.one_at_a_time import SomebodyIsAtIt, alone
 from scripts.rebuilding.recreating import Refused
 from state.domain.waiting.line import Fact, Stands, Step, line_of
 from state.domain.waiting.lots import NO_OPENING, Opening
@@ -30,7 +31,7 @@ from state.records.waiting.turns import SeedTold, TurnChanged, fact_of, opening_
 from state.redis.client import client_of
 from state.redis.waiting.rooms import WaitingRooms
 
-FAILURES = (CannotRead, NotUp, Refused, Unreadable, RedisError, OSError)
+FAILURES = (CannotRead, NotUp, Refused, SomebodyIsAtIt, Unreadable, RedisError, OSError)
 PATIENCE_S = 10.0
 TURN_CHANGED = "TurnChanged"
 
@@ -72,7 +73,7 @@ def rebuild_line(
 
     Everybody has the place that they were told, and nobody is let in by a turn that was used up.
     The room is closed then: have it opened as it was. Who has gone meanwhile is given up soon.
-    Stopped anywhere, run it again: it goes on where it is.
+    Stopped anywhere, run it again: it goes on where it is. Nobody begins while another is at it.
     Example: seatstream waiting-room rebuild 7 --dry-run
     """
     unread = Unread()
@@ -88,8 +89,9 @@ def rebuild_line(
         asyncio.run(check_lost(url, event))
     if is_all(steps_of(event, line, unread, opening), dry_run=dry_run, as_json=as_json):
         return FOUND if line or openings else DONE
-    confirmed(f"Put this line into Redis at {url.rpartition('@')[2]}?", yes=yes)
-    put = asyncio.run(put_back(url, event, line, opening, life))
+    with alone(f"the line of event {event}", url):
+        confirmed(f"Put this line into Redis at {url.rpartition('@')[2]}?", yes=yes)
+        put = asyncio.run(put_back(url, event, line, opening, life))
     is_all(
         [f"{put} of {len(line)} users put back; open the room"], dry_run=as_json, as_json=as_json
     )

@@ -21,6 +21,7 @@ from scripts.program.options import (
     say,
     yes_option,
 )
+from scripts.rebuilding.one_at_a_time import SomebodyIsAtIt, alone
 from scripts.tables.reading import TABLES, Found, stored
 from state.tables.migrations import TablesTrouble
 from state.tables.opening import tables_at
@@ -45,13 +46,14 @@ class Refused(Exception):
     default=0,
     help="Go on without so many values that cannot be read; their purchases keep their rows.",
 )
-@failing(BadSetting, CannotRead, NotUp, Refused, TablesTrouble)
+@failing(BadSetting, CannotRead, NotUp, Refused, SomebodyIsAtIt, TablesTrouble)
 def rebuild(*, dry_run: bool, yes: bool, as_json: bool, leave_out: int) -> int:
     """Write the tables at DATABASE_URL anew, from the changelogs, in one transaction.
 
     Workers may run: they wait, and go on with what was told since. Who reads the tables sees the
     former rows until the end. Nothing is deleted, and it ends with 2, where nothing was read for
     tables that have rows, or where values cannot be read. Ends with 1 where such were left out.
+    With REDIS_URL, nobody begins while another is at it.
     Example: seatstream tables rebuild --dry-run
     """
     where = servers()
@@ -63,7 +65,6 @@ def rebuild(*, dry_run: bool, yes: bool, as_json: bool, leave_out: int) -> int:
         why = refusal(found, before, leave_out)
         tell(found, before, "would be written", why, as_json=as_json)
         return CANNOT if why else FOUND
-    confirmed("Delete all rows of the tables and write them anew?", yes=yes)
     seen: list[tuple[Found, Counter[str]]] = []
 
     def wanted(before: Counter[str]) -> Wanted:
@@ -73,7 +74,9 @@ def rebuild(*, dry_run: bool, yes: bool, as_json: bool, leave_out: int) -> int:
             raise Refused(why)
         return Wanted(found.all_rows(), found.purchases_unread)
 
-    asyncio.run(tables.replace(wanted))
+    with alone("the tables", settings.redis_url):
+        confirmed("Delete all rows of the tables and write them anew?", yes=yes)
+        asyncio.run(tables.replace(wanted))
     [(found, before)] = seen
     tell(found, before, "written", "", as_json=as_json)
     return FOUND if found.left_out else DONE

@@ -26,7 +26,7 @@ _LOCK: Final = PREFIX + "lock:"
 _LOCK_OF_SEAT: Final = re.compile(
     r"seatstream:lock:\{([^{}]*)\}:(0|[1-9]\d{0,9})-(0|[1-9]\d{0,9})", re.ASCII
 )
-_LEASE: Final = re.compile(r"[a-z][a-z-]{0,31}")
+_LEASE: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 WAITING_ROOMS: Final = PREFIX + "waiting-rooms"
 """Ids of the events that have a waiting room."""
@@ -122,11 +122,16 @@ def split_seat_lock(key: str) -> tuple[int, str, Seat] | None:
 def lease(name: str) -> LockKeys:
     """Return the keys of what one process does at a time.
 
-    name: of letters and dashes.
+    name: of letters, digits and dashes.
     """
     if _LEASE.fullmatch(name) is None:
         raise ValueError(f"no name of a lease: {name!r}")
     return LockKeys((name,), (f"{PREFIX}lease:{{{name}}}",), f"{PREFIX}lease-fence:{{{name}}}")
+
+
+def lease_of_rebuild(what: str) -> str:
+    """Return the name of the lease of who makes something anew, such as a topic."""
+    return f"rebuild-{_digest(what)}"
 
 
 def waiting_room(event_id: int) -> tuple[str, ...]:

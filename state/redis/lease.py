@@ -3,16 +3,20 @@
 import secrets
 import time
 from collections.abc import Callable
+from typing import Final
 
 from state.redis.keys import lease
 from state.redis.seat_lock import Busy, Granted, SeatLock
+
+_WHO_MAX: Final = 200
 
 
 class Lease:
     """This process' claim to a lease; Redis is not asked before `hold`.
 
-    name:   of the work, in letters and dashes.
+    name:   of the work, in letters, digits and dashes.
     ttl_ms: how long the lease lasts without another `hold`; then another process may take it.
+    who:    what others are told of who has it.
     """
 
     def __init__(
@@ -21,11 +25,12 @@ class Lease:
         name: str,
         ttl_ms: int,
         *,
+        who: str = "",
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._locks = locks
         self._keys = lease(name)
-        self._owner = f"{name}:{secrets.token_hex(8)}"
+        self._owner = f"{name}:{secrets.token_hex(8)}:{who}"
         self._ttl_ms = ttl_ms
         self._clock_s = clock_s
         self._claim: Granted | None = None
@@ -57,6 +62,11 @@ class Lease:
             claimed = await self._locks.acquire(self._keys, self._owner, self._ttl_ms)
         self._claim = claimed if isinstance(claimed, Granted) else None
         return self.is_held
+
+    async def holder(self) -> str:
+        """Return what is told of who has the lease, by whom nobody checks; empty for nothing."""
+        owner = await self._locks.owner(self._keys.locks[0])
+        return owner.partition(":")[2].partition(":")[2][:_WHO_MAX]
 
     async def give_up(self) -> None:
         """Release the lease, so that another process can take it at once."""

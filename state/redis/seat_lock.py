@@ -193,6 +193,11 @@ class SeatLock:
         """Release all locks that this owner has of the keys, for a hold that the log has ended."""
         return await self._release(keys, owner, "")
 
+    async def owner(self, lock: str) -> str:
+        """Return the owner of the lock under a key; empty where nobody has it."""
+        owner: bytes | None = await self._ask("HGET", lock, "o")
+        return "" if owner is None else owner.decode(errors="replace")
+
     async def mend(self, keys: LockKeys, longest_ms: int) -> int:
         """Remove what lies under these keys and is no lock; return how much there was.
 

@@ -115,6 +115,10 @@ def leases_taken() -> Iterator[str]:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Lease":
                     _, name, *_ = node.args
+                    if isinstance(name, ast.Call):
+                        assert getattr(name.func, "id", "") == keys.lease_of_rebuild.__name__
+                        yield keys.lease_of_rebuild("").partition("-")[0] + "-{digest}"
+                        continue
                     assert isinstance(name, ast.Constant), path
                     yield str(name.value)
 

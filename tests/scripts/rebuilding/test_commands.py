@@ -11,6 +11,7 @@ from scripts.contracts.topics import Create
 from scripts.program.main import run
 from scripts.rebuilding import commands
 from scripts.rebuilding.comparing import Comparison, Counts, compare
+from scripts.rebuilding.one_at_a_time import alone
 from scripts.rebuilding.recreating import Anew, Refused
 
 STATE = {"1-A": Counts(1, 1, 0, 0, 0, 1, 1)}
@@ -79,6 +80,20 @@ def test_nothing_is_deleted_while_commands_wait(
         assert run([*WORDS, "--yes"]) == 2
         assert "group lags" in capsys.readouterr().err
     assert world.made == []
+
+
+def test_f84_nothing_is_deleted_while_another_is_at_it(
+    world: World,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    with alone("section-status", redis_url):
+        assert run([*WORDS, "--yes"]) == 2
+    assert "somebody is making section-status anew" in capsys.readouterr().err
+    assert world.made == []
+    assert run([*WORDS, "--yes"]) == 0
 
 
 def test_f84_what_holds_the_workers_up_is_mended_though_commands_wait(world: World) -> None:

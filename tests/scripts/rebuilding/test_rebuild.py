@@ -18,6 +18,7 @@ from scripts.program.main import run
 from scripts.rebuilding import live, rebuild
 from scripts.rebuilding.comparing import Comparison, Counts, compare
 from scripts.rebuilding.journal import Entry, entry_of
+from scripts.rebuilding.one_at_a_time import alone
 from scripts.rebuilding.second_topic import Second
 
 STATE = {"1-A": Counts(1, 1, 0, 0, 0, 1, 1)}
@@ -266,3 +267,31 @@ def test_one_is_given_up_before_it_removes_anything_and_not_behind_it(
     assert run([*WORDS, "--yes"]) == 130
     assert run([*WORDS, "--give-up"]) == 2
     assert "without --give-up" in capsys.readouterr().err
+
+
+def test_f84_who_comes_second_is_told_who_is_at_it_and_ends_nothing(
+    world: World,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    second: list[int] = []
+
+    def wait(*_: object) -> None:
+        second.append(run([*WORDS, "--yes"]))
+        world.step("wait")
+
+    monkeypatch.setattr(live, "wait_until_told", wait)
+    assert run([*WORDS, "--yes"]) == 0
+    assert second == [2]
+    assert "somebody is making section-status anew: " in capsys.readouterr().err
+    assert (len(world.fenced), world.lines[-1].step) == (1, "done")
+    # One that was stopped keeps nobody off, and giving up asks nobody.
+    monkeypatch.setattr(live, "wait_until_told", lambda *_: world.step("wait"))
+    world.dies_at = "wait"
+    assert run([*WORDS, "--yes"]) == 130
+    with alone(TOPIC, redis_url):
+        assert run([*WORDS, "--give-up"]) == 0
+    world.dies_at = ""
+    assert run([*WORDS, "--yes"]) == 0

@@ -14,6 +14,7 @@ from scripts.brokers.addresses import Servers
 from scripts.history.reading import Unread
 from scripts.program.main import run
 from scripts.rebuilding import waiting_room as rebuilding
+from scripts.rebuilding.one_at_a_time import alone
 from state.domain.waiting.line import Fact, Step
 from state.domain.waiting.lots import commitment_of
 from state.redis.keys import waiting_room
@@ -75,6 +76,16 @@ def test_u6_a_line_is_put_back_once_and_a_living_one_is_left_alone(
         assert world.run("--into-living-line", "--json") == 0
         assert "1 of 3" in json.loads(capsys.readouterr().out)["steps"][0]
         assert client.zrange(line, 0, -1) == [b"ben", b"cy"]
+
+
+def test_u6_who_comes_second_is_told_so_at_once(
+    world: World, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with alone(f"the line of event {world.event}", redis_url):
+        assert world.run() == 2
+    assert f"somebody is making the line of event {world.event} anew" in capsys.readouterr().err
+    with Redis.from_url(redis_url) as client:
+        assert not client.exists(waiting_room(world.event)[1])
 
 
 def test_u6_what_cannot_be_read_is_not_taken_for_nothing(

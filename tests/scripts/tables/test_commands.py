@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from infra.paths import ROOT
+from scripts.rebuilding.one_at_a_time import alone
 from scripts.tables.commands import rebuild, refusal, tell
 from scripts.tables.reading import TABLES, Found
 
@@ -39,6 +40,14 @@ def test_nothing_is_deleted_without_being_asked() -> None:
     assert done.exit_code != 0
     assert "127.0.0.1" in done.output
     assert "secret" not in done.output
+
+
+def test_who_comes_second_is_told_so_at_once(redis_url: str) -> None:
+    database = {"DATABASE_URL": "postgresql://127.0.0.1:1/d", "REDIS_URL": redis_url}
+    with alone("the tables", redis_url):
+        done = CliRunner().invoke(rebuild, ["--yes"], env=ADDRESSES | database)
+    assert done.exit_code != 0
+    assert "somebody is making the tables anew" in done.output
 
 
 @pytest.mark.parametrize(

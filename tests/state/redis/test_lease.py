@@ -145,8 +145,8 @@ def test_a_redis_that_is_gone_leaves_it_until_its_time_is_over(redis_url: str) -
 
 
 @given(st.text(max_size=40))
-def test_no_text_but_letters_and_dashes_names_a_lease(name: str) -> None:
-    plain = 0 < len(name) <= 32 and name[0] in _LETTERS and set(name) <= {*_LETTERS, "-"}
+def test_no_text_but_letters_digits_and_dashes_names_a_lease(name: str) -> None:
+    plain = 0 < len(name) <= 32 and name[0] in _LETTERS and set(name) <= _LETTERS | _DIGITS | {"-"}
     try:
         keys = lease(name)
     except ValueError:
@@ -157,3 +157,4 @@ def test_no_text_but_letters_and_dashes_names_a_lease(name: str) -> None:
 
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
+_DIGITS = frozenset("0123456789")

@@ -1,0 +1,127 @@
+"""Tells an operator at once that somebody is making the same thing anew already.
+
+A lease in Redis tells that, and spares work: without it, or without Redis, a rebuild is as right.
+"""
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import click
+from redis.exceptions import RedisError
+
+from infra.process.environment import Environment
+from infra.process.settings import SharedSettings
+from scripts.command_line import printable
+from scripts.letters.wanted import as_time
+from scripts.program.options import somebody
+from state.redis.client import client_of
+from state.redis.keys import lease_of_rebuild
+from state.redis.lease import Lease
+from state.redis.seat_lock import SeatLock
+
+LEASE_MS: Final = 30_000
+_EVERY_S: Final = 5.0
+_LONGEST_END_S: Final = 10.0
+
+
+class SomebodyIsAtIt(Exception):
+    """Another operator makes the same anew; the message says who, and since when.
+
+    Operator action: wait for the end, or stop that process and run this again.
+    """
+
+
+def redis_configured() -> str:
+    """Return REDIS_URL as workers and pods have it, empty for none; raises BadSetting."""
+    read = Environment(os.environ)
+    settings = SharedSettings.read(read)
+    read.check()
+    return settings.redis_url
+
+
+@contextmanager
+def alone(what: str, url: str) -> Iterator[None]:
+    """Have the lease of a rebuild meanwhile; raises SomebodyIsAtIt where another has it.
+
+    what: is made anew. url: of Redis; empty for none. A Redis that does not answer is told of, and
+    hinders nobody.
+    """
+    if not url:
+        yield
+        return
+    keeper = _Keeper(what, url)
+    keeper.start()
+    try:
+        keeper.is_begun.wait()
+        if keeper.holder is not None:
+            raise SomebodyIsAtIt(
+                f"somebody is making {what} anew: {keeper.holder or 'unknown'}. Wait for the end,"
+                f" or stop that; where it was killed, run this again in {LEASE_MS // 1000} s"
+            )
+        if keeper.trouble:
+            click.echo(
+                f"Redis does not answer ({printable(keeper.trouble)}): nobody else is told that"
+                " you are at it; going on",
+                err=True,
+            )
+        yield
+    finally:
+        keeper.end()
+
+
+class _Keeper(threading.Thread):
+    """Holds the lease until it is told to end, while the command does its work.
+
+    is_begun: Redis was asked once. holder: who has the lease instead, as it is told; None for
+              nobody. trouble: why Redis did not answer.
+    """
+
+    def __init__(self, what: str, url: str) -> None:
+        super().__init__(name="rebuild: lease", daemon=True)
+        since = as_time(time.time_ns() // 1_000_000)
+        self._what = what
+        self._who = f"{somebody()} at {socket.gethostname()} since {since}"
+        self._url = url
+        self._is_over = threading.Event()
+        self.is_begun = threading.Event()
+        self.holder: str | None = None
+        self.trouble = ""
+
+    def run(self) -> None:
+        """Hold the lease until the end; Redis is asked in this thread alone."""
+        try:
+            with asyncio.Runner() as runner:
+                client = client_of(self._url)
+                locks = SeatLock(client.execute_command)
+                lease = Lease(locks, lease_of_rebuild(self._what), LEASE_MS, who=self._who)
+                try:
+                    runner.run(self._begin(lease))
+                    self.is_begun.set()
+                    while not self._is_over.wait(_EVERY_S):
+                        # Lost meanwhile or not: the journal tells who is later, not the lease.
+                        with suppress(RedisError, OSError):
+                            runner.run(lease.hold())
+                finally:
+                    with suppress(RedisError, OSError):
+                        runner.run(lease.give_up())
+                    runner.run(client.aclose())
+        finally:
+            self.is_begun.set()
+
+    def end(self) -> None:
+        """Give the lease up; one that Redis does not take back ends by itself."""
+        self._is_over.set()
+        self.join(_LONGEST_END_S)
+
+    async def _begin(self, lease: Lease) -> None:
+        try:
+            if not await lease.hold():
+                self.holder = printable(await lease.holder())
+        except (RedisError, OSError) as error:
+            self.trouble = f"{type(error).__name__}: {error}"
