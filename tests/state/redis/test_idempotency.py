@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from infra.stack.redis_server import RedisServer
 from state.domain.keys import stem_of
 from state.redis.idempotency import LIFETIME_S, Claim, IdempotencyKeys, digest_of
 from state.redis.keys import idempotency
+from state.redis.line import REST_S
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(0, 2**53) | st.text(max_size=5),
@@ -70,6 +72,24 @@ def test_f64_without_redis_nothing_is_known_and_nothing_is_waited_for(url: str) 
         assert keys.unknown == 200
         assert not await keys.is_unused("stem")
         await keys.give_back("stem")
+        await keys.close()
+
+    asyncio.run(go())
+
+
+@pytest.mark.redis
+def test_f70_a_full_redis_tells_of_no_key_and_takes_none(server: RedisServer) -> None:
+    now_s = [0.0]
+
+    async def go() -> None:
+        keys = IdempotencyKeys(server.url, clock_s=lambda: now_s[0])
+        async with Redis.from_url(server.url) as admin:
+            await admin.config_set("maxmemory", "1")
+            assert await keys.claim("stem", "digest") is Claim.UNKNOWN
+            await admin.config_set("maxmemory", "0")
+        now_s[0] += REST_S[1]
+        assert await keys.claim("stem", "other") is Claim.FIRST
+        assert keys.unknown == 1
         await keys.close()
 
     asyncio.run(go())

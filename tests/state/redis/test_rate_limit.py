@@ -19,7 +19,7 @@ from redis.exceptions import ResponseError
 
 from infra.stack.redis_server import RedisServer
 from state.redis.line import REST_S, Breaker
-from state.redis.rate_limit import Limit, RateLimits, Refused
+from state.redis.rate_limit import Limit, LimitStatistics, RateLimits, Refused
 
 NOW_MS = 1_900_000_000_000
 MINUTE_MS = 60_000
@@ -196,6 +196,32 @@ def test_a_dead_redis_lets_everybody_through_and_a_new_one_counts(
             assert await limits.ask(new) is None
             assert await limits.ask(new) is not None
             assert limits.statistics().skipped == 1_001
+
+    asyncio.run(go())
+
+
+@pytest.mark.redis
+def test_f70_a_full_redis_lets_requests_through_that_are_counted_as_skipped(
+    server: RedisServer,
+) -> None:
+    now_s = [0.0]
+
+    async def go() -> None:
+        asked = [(key(), Limit(1, MINUTE_MS))]
+        async with (
+            limits_at(server.url, lambda: now_s[0]) as limits,
+            Redis.from_url(server.url) as admin,
+        ):
+            await admin.config_set("maxmemory", "1")
+            for _ in range(3):
+                assert await limits.ask(asked, NOW_MS) is None
+            assert limits.statistics().skipped == 3
+            await admin.config_set("maxmemory", "0")
+            now_s[0] += REST_S[1]
+            # Nothing of them was counted by halves.
+            assert await limits.ask(asked, NOW_MS) is None
+            assert await limits.ask(asked, NOW_MS) == Refused(0, MINUTE_MS)
+            assert limits.statistics() == LimitStatistics(allowed=1, refused=1, skipped=3)
 
     asyncio.run(go())
 
