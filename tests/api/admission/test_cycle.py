@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NoConnection
+from support.redis.events import EVENTS
 from support.redis.locking import ask_of, redis_at
 from support.waiting.proving import set_up
 
@@ -20,7 +21,6 @@ from state.redis.keys import PROMOTION_CYCLES, WAITING_ROOMS, waiting_room
 from state.redis.waiting.rooms import WaitingRooms
 from state.redis.waiting.tasks import PromotionTasks
 
-EVENTS = count(6_000_000)
 PLENTY = 10_000
 
 Ask = Callable[..., Awaitable[Any]]

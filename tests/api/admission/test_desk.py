@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from support.pods.conditions import PAUSE_S
+from support.redis.events import EVENTS
 from support.redis.locking import ask_of, redis_at
 from support.waiting.keys import passes
 from support.waiting.proving import prove
@@ -24,7 +25,6 @@ from state.redis.keys import waiting_room, waits_in
 from state.redis.line import NoAnswer, TooManyAsk
 from state.redis.waiting.rooms import Entry
 
-EVENTS = count(7_000_000)
 NAMES = count()
 
 Test = Callable[[WaitingDesk, Redis], Awaitable[None]]

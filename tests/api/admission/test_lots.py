@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from hmac import digest
-from itertools import count
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 from support.pods.conditions import PAUSE_S
+from support.redis.events import EVENTS
 from support.redis.locking import redis_at
 from support.waiting.keys import KEY, OLD, STRANGER, passes
 from support.waiting.turns_in_memory import IDS, TurnsInMemory
@@ -26,7 +26,6 @@ from state.domain.waiting.lots import Lots, commitment_of, lot_of
 from state.redis.keys import PROMOTION_CYCLES, WAITING_ROOMS, waiting_room
 from state.redis.waiting.tasks import PromotionTasks
 
-EVENTS = count(8_850_000)
 HOUR_MS = 3_600_000
 
 Test = Callable[[WaitingDesk, TurnsInMemory, Redis], Awaitable[None]]

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from itertools import count
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 from support.pods.conditions import PAUSE_S, until
 from support.records.status_records import MS, Fed, counts, partition_of_section
+from support.redis.events import EVENTS
 from support.redis.locking import redis_at
 from support.waiting.proving import set_up
 
@@ -29,7 +29,6 @@ from state.redis.keys import (
 from state.redis.policy import Evicts
 from state.redis.waiting.rooms import WaitingRooms
 
-EVENTS = count(9_000_000)
 WAIT_S = 60
 
 

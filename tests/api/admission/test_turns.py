@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import count
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from support.redis.events import EVENTS
 from support.redis.locking import redis_at
 from support.waiting.keys import passes
 from support.waiting.proving import prove
@@ -23,7 +23,6 @@ from state.redis.keys import PROMOTION_CYCLES, WAITING_ROOMS, waiting_room
 from state.redis.waiting.rooms import Entry
 from state.redis.waiting.tasks import PromotionTasks
 
-EVENTS = count(8_500_000)
 Test = Callable[[WaitingDesk, TurnsInMemory, Redis, int], Awaitable[None]]
 
 

@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 from support.pods.api_client import OPERATOR, client_of
 from support.pods.api_pods import problem_of
+from support.redis.events import EVENTS
 from support.redis.locking import redis_at
 from support.waiting.keys import passes, passes_of_today
 from support.waiting.proving import prove
@@ -21,7 +22,6 @@ from api.admission.passes import ENTRY, QUEUE
 from api.admission.turns import TurnLog
 from state.redis.keys import waiting_room
 
-EVENTS = count(8_000_000)
 NAMES = count()
 
 Test = Callable[[httpx.AsyncClient, Redis, WaitingDesk], Awaitable[None]]

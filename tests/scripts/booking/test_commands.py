@@ -2,18 +2,16 @@
 
 import asyncio
 import json
-from itertools import count
 
 import pytest
 from support.booking_queue.suite import put, taken_of
+from support.redis.events import EVENTS
 from support.redis.locking import ask_of, redis_at
 
 from scripts.program.main import run
 from state.domain.booking_queue.statuses import DeadReason
 from state.redis.booking_queue.queue import RedisBookingQueue
 from state.redis.keys import booking_queue
-
-EVENTS = count(9_700_000)
 
 
 @pytest.fixture

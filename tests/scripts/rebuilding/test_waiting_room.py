@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from itertools import count
 from typing import Any
 
 import pytest
 from redis import Redis
+from support.redis.events import EVENTS
 
 from schemas.topics import WAITING_TURNS
 from scripts.auditing.topics import LogRecord
@@ -18,8 +18,6 @@ from scripts.rebuilding.one_at_a_time import alone
 from state.domain.waiting.line import Fact, Step
 from state.domain.waiting.lots import commitment_of
 from state.redis.keys import waiting_room
-
-EVENTS = count(9_400_000)
 
 
 def told(event: int, user: str, turn: int, step: str, last_ms: int = 0) -> Any:

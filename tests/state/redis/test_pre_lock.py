@@ -1,19 +1,17 @@
 """Locks of chosen seats at a Redis that is down, paused, full or busy: passed by, and counted."""
 
 import asyncio
-from itertools import count
 from signal import SIGCONT, SIGSTOP
 
 import pytest
 from redis.asyncio import Redis
+from support.redis.events import EVENTS
 from support.redis.locking import TTL_MS
 
 from infra.stack.redis_server import RedisServer
 from state.redis.keys import seat_locks
 from state.redis.pre_lock import HoldOfSeats, PreLocks, Taken
 from state.redis.seat_lock import GRACE_MS, Granted
-
-EVENT = count(1_000_000)
 
 
 def seats_for(reservation: str, *seats: int, section: str = "A") -> HoldOfSeats:
@@ -28,7 +26,7 @@ async def taken(locks: PreLocks, event: int, *holds: HoldOfSeats) -> tuple[Grant
 
 def test_of_two_buyers_of_a_seat_one_is_told_of_the_other(redis_url: str) -> None:
     async def go() -> None:
-        event = next(EVENT)
+        event = next(EVENTS)
         one, other = PreLocks(redis_url, TTL_MS), PreLocks(redis_url, TTL_MS)
         await taken(one, event, seats_for("ann", 2, 1))
         assert await other.take(event, [seats_for("ben", 2)]) == Taken("A", (0, 2))
@@ -44,14 +42,14 @@ def test_of_two_buyers_of_a_seat_one_is_told_of_the_other(redis_url: str) -> Non
 
 def test_seats_of_several_sections_are_locked_for_all_holds_or_for_none(redis_url: str) -> None:
     async def go() -> None:
-        event = next(EVENT)
+        event = next(EVENTS)
         locks = PreLocks(redis_url, TTL_MS)
         cart = [seats_for(f"ann_{at}", 1, section=name) for at, name in enumerate("CAB")]
         await taken(locks, event, seats_for("ben", 1, section="B"))
         assert await locks.take(event, cart) == Taken("B", (0, 1))
         # What came before it in the order of the keys is free again.
         await taken(locks, event, seats_for("eve", 1, section="A"))
-        claims = await taken(locks, next(EVENT), *cart)
+        claims = await taken(locks, next(EVENTS), *cart)
         assert {claim.owner for claim in claims} == {"ann_0:1", "ann_1:1", "ann_2:1"}
         counted = locks.counters
         assert (counted.locked, counted.refused, counted.skipped) == (3, 1, 0)
@@ -62,7 +60,7 @@ def test_seats_of_several_sections_are_locked_for_all_holds_or_for_none(redis_ur
 
 def test_a_hold_that_lasts_longer_keeps_its_locks_whichever_pod_took_them(redis_url: str) -> None:
     async def go() -> None:
-        event, hold = next(EVENT), seats_for("ann", 1, 2)
+        event, hold = next(EVENTS), seats_for("ann", 1, 2)
         one = PreLocks(redis_url, TTL_MS, now_ms=lambda: 0.0)
         other = PreLocks(redis_url, TTL_MS, now_ms=lambda: 0.0)
         [claim] = await taken(one, event, hold)
@@ -92,7 +90,7 @@ def test_a_hold_that_lasts_longer_keeps_its_locks_whichever_pod_took_them(redis_
 @pytest.mark.redis
 def test_f64_f72_a_redis_that_is_paused_or_gone_is_passed_by(server: RedisServer) -> None:
     async def go() -> None:
-        locks, event = PreLocks(server.url, TTL_MS), next(EVENT)
+        locks, event = PreLocks(server.url, TTL_MS), next(EVENTS)
         [claim] = await taken(locks, event, seats_for("ann", 0))
         assert server.child is not None
         server.child.signal(SIGSTOP)
@@ -118,7 +116,7 @@ def test_f70_a_full_redis_is_passed_by(server: RedisServer) -> None:
         async with Redis.from_url(server.url) as admin:
             await admin.config_set("maxmemory", "1")
             locks = PreLocks(server.url, TTL_MS)
-            assert await locks.take(next(EVENT), [seats_for("ann", 0)]) is None
+            assert await locks.take(next(EVENTS), [seats_for("ann", 0)]) is None
             assert locks.counters.skipped == 1
             await locks.close()
 
@@ -127,7 +125,7 @@ def test_f70_a_full_redis_is_passed_by(server: RedisServer) -> None:
 
 def test_b80_a_fence_of_another_form_is_replaced(redis_url: str) -> None:
     async def go() -> None:
-        event = next(EVENT)
+        event = next(EVENTS)
         async with Redis.from_url(redis_url) as admin:
             await admin.set(seat_locks(event, "A", [(0, 0)]).fence, "somebody's", ex=60)
         locks = PreLocks(redis_url, TTL_MS)

@@ -1,12 +1,12 @@
 """Looking through all locks removes those of holds that are over, and what is none of ours."""
 
 import asyncio
-from itertools import count
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.redis.events import EVENTS
 from support.redis.locking import TTL_MS, ask_of, redis_at
 
 from state.redis import sweep as sweeping
@@ -14,7 +14,6 @@ from state.redis.keys import ALL_FENCES, ALL_LOCKS, PREFIX, seat_locks
 from state.redis.seat_lock import Granted, SeatLock, owner_of
 from state.redis.sweep import Swept, sweep
 
-EVENT = count(2_000_000)
 HOLDS = [("ann", 1), ("ann", 2), ("ben", 1), ("cy", 3)]
 
 
@@ -39,7 +38,7 @@ def test_l25_locks_of_holds_that_are_over_go_and_all_others_stay(
     async def go() -> None:
         async with redis_at(redis_url) as client:
             await clear(client)
-            locks, event = SeatLock(client.execute_command), next(EVENT)
+            locks, event = SeatLock(client.execute_command), next(EVENTS)
             for seat, hold in owners.items():
                 keys = seat_locks(event, "A", [(1, seat)])
                 await locks.acquire(keys, owner_of(*hold), TTL_MS)
@@ -59,7 +58,7 @@ def test_b80_what_is_no_lock_of_ours_goes_and_what_is_no_lock_at_all_stays(
     async def go() -> None:
         async with redis_at(redis_url) as client:
             await clear(client)
-            tag = f"{{{next(EVENT)}-A}}"
+            tag = f"{{{next(EVENTS)}-A}}"
             lock = f"{PREFIX}lock:{tag}:"
             whole: dict[Any, Any] = {"o": "ann:1", "t": "x", "f": "1"}
             await client.set(lock + "0-0", "somebody's")
@@ -74,7 +73,7 @@ def test_b80_what_is_no_lock_of_ours_goes_and_what_is_no_lock_at_all_stays(
             await client.set(f"{PREFIX}fence:{tag}", "no hash")
             await client.set(f"{PREFIX}idem:x", "another's", ex=60)
             locks = SeatLock(client.execute_command)
-            good = seat_locks(next(EVENT), "A", [(0, 0)])
+            good = seat_locks(next(EVENTS), "A", [(0, 0)])
             assert isinstance(await locks.acquire(good, owner_of("ann", 1), TTL_MS), Granted)
             found = await sweep(client.execute_command, lambda _, *hold: over(set(), *hold))
             assert found == Swept(8, 0, 8)
@@ -89,7 +88,7 @@ def test_a_lock_that_ended_while_it_was_looked_at_may_be_another_s_by_now(redis_
     async def go() -> None:
         async with redis_at(redis_url) as client:
             await clear(client)
-            locks, event = SeatLock(client.execute_command), next(EVENT)
+            locks, event = SeatLock(client.execute_command), next(EVENTS)
             ann, ben = owner_of("ann", 1), owner_of("ben", 1)
             stays, ends = (seat_locks(event, "A", [(0, seat)]) for seat in (1, 2))
             for keys in (stays, ends):
@@ -122,7 +121,7 @@ def test_s3_16_a_lock_that_is_granted_between_two_questions_is_nobody_elses_to_r
     async def go() -> None:
         async with redis_at(redis_url) as client:
             await clear(client)
-            locks, event = SeatLock(client.execute_command), next(EVENT)
+            locks, event = SeatLock(client.execute_command), next(EVENTS)
             keys = seat_locks(event, "A", [(0, 1)])
             assert isinstance(await locks.acquire(keys, owner_of("ann", 1), TTL_MS), Granted)
 
@@ -152,7 +151,7 @@ def test_s3_16_what_became_a_lock_of_ours_while_it_was_repaired_stays(
     async def go() -> None:
         async with redis_at(redis_url) as client:
             await clear(client)
-            locks, event = SeatLock(client.execute_command), next(EVENT)
+            locks, event = SeatLock(client.execute_command), next(EVENTS)
             keys = seat_locks(event, "A", [(0, 1)])
             [key] = keys.locks
             if kind == "text":
@@ -197,7 +196,7 @@ def test_only_scan_looks_at_keys_and_every_page_of_it(
                 return await ask_of(client)(*command)
 
             locks = SeatLock(client.execute_command)
-            keys = seat_locks(next(EVENT), "A", [(0, seat) for seat in range(60)])
+            keys = seat_locks(next(EVENTS), "A", [(0, seat) for seat in range(60)])
             await locks.acquire(keys, owner_of("ann", 1), TTL_MS)
             found = await sweep(ask, lambda _, *hold: over({("ann", 1)}, *hold))
             assert found == Swept(60, 60, 0)

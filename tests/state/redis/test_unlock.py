@@ -1,12 +1,12 @@
 """Locks of a hold that is over go by exact key and owner: twice, late or reversed harms nobody."""
 
 import asyncio
-from itertools import count
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import RedisError
+from support.redis.events import EVENTS
 from support.redis.locking import TTL_MS, locks_at, redis_at
 
 from infra.stack.ports import free_ports
@@ -14,7 +14,6 @@ from state.redis.keys import seat_locks
 from state.redis.seat_lock import Busy, Granted, owner_of
 from state.redis.unlock import Caches, Unlocker
 
-EVENT = count(4_000_000)
 SEATS = [(0, 1), (0, 2), (3, 0)]
 
 
@@ -23,7 +22,7 @@ def test_l24_only_the_holder_s_own_word_ends_its_locks(
     redis_url: str, words: list[tuple[str, int]]
 ) -> None:
     async def go() -> None:
-        event, is_locked = next(EVENT), True
+        event, is_locked = next(EVENTS), True
         unlocker = Unlocker(redis_url)
         async with locks_at(redis_url) as locks:
             keys = seat_locks(event, "A", SEATS)

@@ -5,11 +5,11 @@ Nobody waits for time: what has to end is ended by the hands that the implementa
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import count
 from typing import Any, Protocol
 
 from hypothesis import strategies as st
 from support.booking_queue.model import ModelOfItem, ModelOfQueue
+from support.redis.events import EVENTS
 
 from state.domain.booking_queue.figures import ITEM_MS, RETRIES_MAX, in_turn
 from state.domain.booking_queue.items import Item, event_of
@@ -19,7 +19,6 @@ from state.domain.booking_queue.statuses import OVER, DeadReason, ItemStatus
 LENGTH_MAX = 6
 """Of the queues that the suite is run with."""
 
-EVENTS = count(7_000_000)
 USERS = ("ann", "Ænne", "{x}:*")
 KEYS = ("k", "0", "a b")
 REQUESTS = (b"{}", b"\x00\xff\r\n")

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 from redis.asyncio import Redis
+from support.redis.events import EVENTS
 
 from state.redis.client import client_of
 from state.redis.keys import LockKeys, seat_locks
@@ -15,12 +15,10 @@ from state.redis.seat_lock import Busy, Granted, SeatLock, Stale
 TTL_MS = 600_000
 """Longer than any test: what has to end is ended by hand."""
 
-_EVENTS = count(1)
-
 
 def fresh_section() -> Callable[..., LockKeys]:
     """Return what gives the keys of seats of a section that no other test has, by their row."""
-    event_id = next(_EVENTS)
+    event_id = next(EVENTS)
     return lambda *rows: seat_locks(event_id, "A", [(row, 0) for row in rows])
 
 

@@ -1,12 +1,12 @@
 """The booking queue is read from a real Redis as it lies there, and is as it must be (I22)."""
 
 import asyncio
-from itertools import count
 
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 from support.logs.audit_logs import WIRE
+from support.redis.events import EVENTS
 from support.redis.locking import redis_at
 
 from scripts.auditing.booked.judging import judge_queues
@@ -21,8 +21,6 @@ from state.redis.booking_queue.queue import RedisBookingQueue
 from state.redis.keys import booking_queue
 
 pytestmark = pytest.mark.redis
-
-EVENTS = count(9_700_000)
 
 
 def queue_of(url: str, event: int) -> SeenQueue:

@@ -1,22 +1,20 @@
 """Locks are read from a real Redis as they lie there, whatever else lies beside them."""
 
 import asyncio
-from itertools import count
 
 import pytest
 from redis import Redis
 from redis.exceptions import NoPermissionError
+from support.redis.events import EVENTS
 from support.redis.locking import TTL_MS, locks_at
 
 from scripts.auditing.locks.reading import LOCKS, read_locks
 from state.redis.keys import ALL_LOCKS, PREFIX, seat_locks
 from state.redis.seat_lock import owner_of
 
-EVENT = count(5_000_000)
-
 
 def test_every_lock_is_read_with_its_owner_and_its_end(redis_url: str) -> None:
-    event = next(EVENT)
+    event = next(EVENTS)
     keys = seat_locks(event, "A", [(0, 1), (2, 3)])
 
     async def lock() -> None:
@@ -45,8 +43,8 @@ def test_every_lock_is_read_with_its_owner_and_its_end(redis_url: str) -> None:
 
 
 def test_who_may_not_read_locks_is_told_so_and_finds_no_strange_ones(redis_url: str) -> None:
-    name = f"blind{next(EVENT)}"
-    key = f"{PREFIX}lock:{{{next(EVENT)}-A}}:0-0"
+    name = f"blind{next(EVENTS)}"
+    key = f"{PREFIX}lock:{{{next(EVENTS)}-A}}:0-0"
     with Redis.from_url(redis_url) as client:
         client.hset(key, mapping={"o": "ben:1"})
         client.acl_setuser(

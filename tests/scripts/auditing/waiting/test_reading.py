@@ -1,13 +1,13 @@
 """Waiting rooms are read from a real Redis as they lie there, whatever else lies beside them."""
 
 import asyncio
-from itertools import count
 from time import time
 
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 from support.logs.audit_logs import WIRE, value_of
+from support.redis.events import EVENTS
 from support.redis.locking import redis_at
 from support.waiting.proving import set_up
 
@@ -20,8 +20,6 @@ from state.domain.waiting.admission import RoomState
 from state.domain.waiting.line import Fact
 from state.redis.keys import waiting_room
 from state.redis.waiting.rooms import WaitingRooms
-
-EVENTS = count(9_600_000)
 
 
 def room_of(url: str, event: int) -> SeenRoom:

@@ -5,11 +5,11 @@ Nobody waits for an opening: it is moved into the past by hand.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import count
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from support.redis.events import EVENTS
 from support.redis.locking import redis_at
 from support.waiting.proving import set_up
 
@@ -27,7 +27,6 @@ from state.domain.waiting.lots import (
 from state.redis.keys import waiting_room
 from state.redis.waiting.rooms import OPENS_MAX_MS, Entry, Prepared, WaitingRooms
 
-EVENTS = count(5_700_000)
 SEED = b"seatstream" + bytes(22)
 HOUR_MS = 3_600_000
 NAMES = [f"user-{at}" for at in range(12)]

@@ -5,7 +5,6 @@ Nobody waits for time: what has to end is ended by hand, and the clock is Redis'
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from itertools import count
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
+from support.redis.events import EVENTS
 from support.redis.locking import redis_at, twice
 from support.waiting.model import ModelOfRoom
 from support.waiting.proving import a_second_after, set_up
@@ -36,7 +36,6 @@ from state.redis.client import cluster_of
 from state.redis.keys import waiting_room
 from state.redis.waiting.rooms import Entry, RoomUnreadable, WaitingRooms
 
-EVENTS = count(5_000_000)
 USERS = ("ann", "Ænne", "ben", "cy", "{x}:*", "0")
 PROMOTIONS = ("p-0", "p-1", "p-2", "p-3")
 MANY = 10_000

@@ -5,12 +5,12 @@ Nobody waits for time: it passes by hand, as it would for all that lies in Redis
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import count
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
+from support.redis.events import EVENTS
 from support.redis.locking import ask_of, redis_at
 from support.waiting.proving import set_up
 
@@ -25,7 +25,6 @@ from state.domain.waiting.admission import (
 from state.redis.keys import waiting_room
 from state.redis.waiting.rooms import WaitingRooms
 
-EVENTS = count(5_500_000)
 BEAT_MS = 1_000
 MARGIN_MS = 10_000
 HOUR_MS = 3_600_000
