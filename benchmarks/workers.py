@@ -69,9 +69,9 @@ class Sizes:
 
     events: Mapping[str, int] = field(
         default_factory=lambda: {
-            issue_purchases.ROLE: 60_000,
+            issue_purchases.ROLE: 300_000,
             allocate_purchases.ROLE: 12_000,
-            slots.ROLE: 40_000,
+            slots.ROLE: 150_000,
             invalidate_caches.ROLE: 20_000,
         }
     )
@@ -141,7 +141,6 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
             workers = Workers(each)
             if not wait_until(workers.share, READY_S):
                 raise workers.failed("not each of them has its part of the partitions")
-            # Many times faster than they are done; what is done meanwhile is not measured.
             fill(cluster, source, events)
             cpu_s = service.cpu_s if service else lambda: 0.0
             found = measure(cluster, workers, count, self.progress, self.sizes.look_s, cpu_s)

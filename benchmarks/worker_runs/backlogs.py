@@ -1,8 +1,8 @@
 """How fast workers take a backlog of events, and what that costs them.
 
 What is counted are events that are done, as the workers' own metrics tell: where a call is to be
-answered first, the group's offsets run ahead. What is done before the whole backlog is there is
-left out, and so is its first tenth.
+answered first, the group's offsets run ahead. The backlog is one transaction, so that workers see
+all of it at once. Its first tenth is left out.
 """
 
 import time
@@ -47,11 +47,18 @@ class Count:
 
 
 def fill(cluster: Cluster, topic: Topic, events: Iterable[Event]) -> int:
-    """Append events to the partitions of their keys; return how many, all acknowledged."""
+    """Append events to the partitions of their keys in one transaction; return how many."""
     failed: list[str] = []
     producer = Producer(
-        {"bootstrap.servers": cluster.brokers, "linger.ms": 20, "log_level": 2, "acks": "all"}
+        {
+            "bootstrap.servers": cluster.brokers,
+            "linger.ms": 20,
+            "log_level": 2,
+            "transactional.id": "backlog",
+        }
     )
+    producer.init_transactions(_FLUSH_S)
+    producer.begin_transaction()
     count = 0
     for count, (key, value) in enumerate(events, 1):
         place = partition_of(key, topic.partitions)
@@ -72,6 +79,7 @@ def fill(cluster: Cluster, topic: Topic, events: Iterable[Event]) -> int:
             producer.poll(0)
     if producer.flush(_FLUSH_S) or failed:
         raise BenchmarkFailed(f"events are not acknowledged: {failed[:3]}")
+    producer.commit_transaction(_FLUSH_S)
     return count
 
 

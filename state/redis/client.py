@@ -22,11 +22,11 @@ def _retry(retries: int) -> Retry:
     return Retry(ExponentialWithJitterBackoff(_LONGEST_PAUSE_S, _FIRST_PAUSE_S), retries)
 
 
-def client_of(url: str, *, timeout_s: float = TIMEOUT_S, retries: int = RETRIES) -> Redis:
+def client_of(url: str, *, timeout_s: float | None = TIMEOUT_S, retries: int = RETRIES) -> Redis:
     """Return a client of one server; connects to nothing yet.
 
     A call that finds all connections in use waits for one. timeout_s: for one answer, and for a
-    connection.
+    connection; None where the caller ends each call itself.
     """
     pool = BlockingConnectionPool.from_url(
         url,

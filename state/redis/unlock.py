@@ -1,4 +1,8 @@
-"""Removes locks of holds that are over, by exact key and owner, and keys of other programs."""
+"""Removes locks of holds that are over, by exact key and owner, and keys of other programs.
+
+The caller bounds each call. A short limit of the client's own would also run out where Redis has
+answered long ago and the process was busy with something else, and a healthy Redis be left alone.
+"""
 
 from collections.abc import Sequence
 
@@ -12,7 +16,7 @@ class Unlocker:
 
     def __init__(self, url: str) -> None:
         # No retries here: the intent is performed again, after pauses that the log remembers.
-        self._client = client_of(url, retries=0)
+        self._client = client_of(url, timeout_s=None, retries=0)
         self._locks = SeatLock(self._client.execute_command)
 
     async def close(self) -> None:
@@ -34,7 +38,7 @@ class Caches:
 
     def __init__(self, url: str) -> None:
         # No retries here: the intent is performed again, after pauses that the log remembers.
-        self._client = client_of(url, retries=0)
+        self._client = client_of(url, timeout_s=None, retries=0)
 
     async def forget(self, keys: Sequence[str]) -> int:
         """Return how many of the keys there were; raises RedisError where Redis does not answer.

@@ -27,6 +27,7 @@ class Calling:
     reached: called at each step where a test may stop the worker.
     wake:    called when a circuit may have changed, though no call has ended.
     shown:   the phase that the metrics have of each destination's circuit.
+    failed:  how the last call to each destination failed that was judged.
     """
 
     bulkheads: Sequence[Bulkhead]
@@ -36,6 +37,7 @@ class Calling:
     reached: Callable[[str], None]
     wake: Callable[[], None]
     shown: dict[str, Phase] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
     async def perform(self, call: Call) -> None:
         """Make a call, and append its answer."""
@@ -70,7 +72,7 @@ class Calling:
                 result, detail = Result.FAILED, said(error)
         finally:
             overrun.cancel()
-        self._judge(call, is_well=result is Result.ANSWERED)
+        self._judge(call, "" if result is Result.ANSWERED else f"{result}: {detail}")
         took_s = time.perf_counter() - began
         self.observer.called(bulkhead.destination, result, took_s)
         _tell_span(call, result, took_s)
@@ -90,18 +92,19 @@ class Calling:
             call.bulkhead.destination,
             call.intent.id,
         )
-        self._judge(call, is_well=False)
+        self._judge(call, "the call goes on though its time is over")
         self.wake()
 
-    def _judge(self, call: Call, *, is_well: bool) -> None:
-        """Tell the circuit, once, how a call ended."""
+    def _judge(self, call: Call, failure: str) -> None:
+        """Tell the circuit, once, how a call ended; failure: empty where it ended well."""
         assert call.period is not None
         if call.is_judged:
             return
         call.is_judged = True
-        if is_well:
+        if not failure:
             call.bulkhead.breaker.succeeded(call.period)
         else:
+            self.failed[call.bulkhead.destination] = failure
             call.bulkhead.breaker.failed(call.period, monotonic_ms())
         self.show_circuit(call.bulkhead)
 
@@ -127,7 +130,8 @@ class Calling:
         )
         if self.shown.get(bulkhead.destination) is not phase:
             self.shown[bulkhead.destination] = phase
-            self.observer.circuit(bulkhead.destination, phase.name, phase.value)
+            why = self.failed.get(bulkhead.destination, "")
+            self.observer.circuit(bulkhead.destination, phase.name, phase.value, why)
 
 
 def _tell_span(call: Call, result: Result, took_s: float) -> None:

@@ -355,11 +355,19 @@ class Observer:
         for destination, number in count.items():
             self.metrics.stranded_intents.labels(destination).set(number)
 
-    def circuit(self, destination: str, phase: str, value: int) -> None:
-        """Take in that a destination's circuit entered a phase; value: the phase in metrics."""
+    def circuit(self, destination: str, phase: str, value: int, why: str) -> None:
+        """Take in that a destination's circuit entered a phase.
+
+        value: the phase in metrics. why: how the last call failed.
+        """
         self.metrics.circuit.labels(destination).set(value)
         if value:
-            self.log.warning("the circuit of %s is %s now", destination, phase)
+            self.log.warning(
+                "the circuit of %s is %s now; the last call that failed: %s",
+                destination,
+                phase,
+                why,
+            )
         else:
             self.log.info("the circuit of %s is %s", destination, phase)
 

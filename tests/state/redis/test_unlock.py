@@ -1,6 +1,7 @@
 """Locks of a hold that is over go by exact key and owner: twice, late or reversed harms nobody."""
 
 import asyncio
+import time
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from support.redis.events import EVENTS
 from support.redis.locking import TTL_MS, locks_at, redis_at
 
 from infra.stack.ports import free_ports
+from state.redis.client import CONNECTIONS_MAX, TIMEOUT_S
 from state.redis.keys import seat_locks
 from state.redis.seat_lock import Busy, Granted, owner_of
 from state.redis.unlock import Caches, Unlocker
@@ -77,5 +79,24 @@ def test_a_redis_that_is_not_there_is_no_redis_without_keys() -> None:
         with pytest.raises(RedisError):
             await caches.forget(["user:home:a"])
         await caches.close()
+
+    asyncio.run(go())
+
+
+def test_f64_who_was_busy_itself_takes_no_redis_for_broken(redis_url: str) -> None:
+    def decide() -> None:
+        """Keep the loop busy, as a worker does that decides a large batch."""
+        time.sleep(1.5 * TIMEOUT_S)
+
+    async def go() -> None:
+        caches, unlocker = Caches(redis_url), Unlocker(redis_url)
+        for _ in range(3):
+            asyncio.get_running_loop().call_later(0.001, decide)
+            await asyncio.gather(
+                *(caches.forget([f"user:home:{user}"]) for user in range(3 * CONNECTIONS_MAX)),
+                *(unlocker.unlock(next(EVENTS), "A", SEATS, "ann", 1) for _ in range(8)),
+            )
+        await caches.close()
+        await unlocker.close()
 
     asyncio.run(go())

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from support.booking_queue.suite import EVENTS, filled, put, seen, taken_of
+from support.booking_queue.suite import filled, put, seen, taken_of
+from support.redis.events import EVENTS
 from support.redis.locking import ask_of, redis_at
 from support.redis.nodes import servers
 

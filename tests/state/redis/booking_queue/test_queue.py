@@ -8,7 +8,6 @@ from hypothesis import Phase, given, settings
 from redis.asyncio import Redis
 from support.booking_queue.suite import (
     CASES,
-    EVENTS,
     LENGTH_MAX,
     Case,
     Step,
@@ -17,6 +16,7 @@ from support.booking_queue.suite import (
     put,
     steps,
 )
+from support.redis.events import EVENTS
 from support.redis.locking import ask_of, redis_at, twice
 
 from state.domain.booking_queue.figures import CLEANED_AT_ONCE

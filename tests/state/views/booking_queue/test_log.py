@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 import pytest
 from confluent_kafka import Producer
 from support.booking_queue.log_in_memory import LinesHands
-from support.booking_queue.suite import CASES, EVENTS, LENGTH_MAX, filled, seen
+from support.booking_queue.suite import CASES, LENGTH_MAX, filled, seen
 from support.pods.conditions import until
+from support.redis.events import EVENTS
 
 from infra.paths import ROOT
 from schemas.topics import BOOKING_QUEUE

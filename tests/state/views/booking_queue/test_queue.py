@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from support.booking_queue.log_in_memory import CODECS, LinesHands, LinesInMemory, LogInMemory
 from support.booking_queue.suite import (
     CASES,
-    EVENTS,
     LENGTH_MAX,
     Case,
     Step,
@@ -21,6 +20,7 @@ from support.booking_queue.suite import (
     taken_of,
 )
 from support.pods.conditions import until
+from support.redis.events import EVENTS
 
 from state.domain.booking_queue.figures import CLEANED_AT_ONCE, ITEM_MS, LEASE_MS
 from state.domain.booking_queue.items import item_id

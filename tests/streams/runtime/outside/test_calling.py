@@ -79,6 +79,22 @@ def test_a_performers_own_time_out_is_a_failure_of_its_own(tmp_path: Path) -> No
     with_worker(tmp_path, talk)
 
 
+def test_f60_a_circuit_that_opens_says_what_failed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def talk(worker: WorkerOfCalls) -> None:
+        worker.bank.goes.set()
+        worker.bank.fails = OSError("no route to it")
+        worker.call("one")
+        await until(lambda: worker.answers("FAILED") == 1)
+        said = (
+            "the circuit of bank is OPEN now; the last call that failed: FAILED: OSError: no rou"
+        )
+        assert said in caplog.text
+
+    with_worker(tmp_path, talk, circuit_failures=1)
+
+
 def test_a_probe_that_ignores_its_end_does_not_keep_the_circuit_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
