@@ -5,8 +5,8 @@ oracle that shares only the schemas with the workers, and compares every outcome
 state, the status of every section and the dead letters with it. Payments are followed by the
 words of their table, and their money is compared with the seats; carts are compared with
 their parts, tickets with what is paid for, locks in Redis with the holds that they are for,
-waiting rooms there with what was written of their turns, and its booking queue with the
-reservations that it names.
+waiting rooms there with what was written of their turns, and the booking queue, there or in
+Kafka, with the reservations that it names.
 Records that strangers wrote into these topics are counted and passed over; so are values of the
 state that cannot be read where a newer one follows. The log must be at rest, which is when the
 group has committed every command: stop the buyers, and let the workers finish. Until then there is

@@ -1,6 +1,7 @@
 """Messages of gRPC in, wishes out; items in, messages out."""
 
 from api.web.problems import Problem
+from infra.process.card_numbers import has_card_number
 from schemas.proto import booking_worker_pb2 as messages
 from state.domain.booking_queue.figures import expected_wait_ms
 from state.domain.booking_queue.items import Item
@@ -31,6 +32,10 @@ def wish_in(request: messages.EnqueueBookingRequest) -> bytes:
     text = encoded(wish)
     if text is None:
         raise Problem.of(ApiReason.BODY_TOO_LARGE, "Say less in metadata.")
+    if has_card_number(text.decode()):
+        # It would lie in Redis or in a topic, for whoever reads there.
+        fault = "metadata, total_amount: never the number of a card"
+        raise Problem.of(ApiReason.MALFORMED, fault)
     return text
 
 

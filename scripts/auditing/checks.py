@@ -10,7 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from scripts.auditing.booked.judging import Booked, booked_in, judge_queues
+from scripts.auditing.booked.judging import (
+    Booked,
+    booked_in,
+    judge_bookings,
+    judge_queues,
+)
 from scripts.auditing.card_data.judging import judge_cards
 from scripts.auditing.carts import Carts, read_carts
 from scripts.auditing.facts import Facts, Kept, Traces, facts_of, kept_of
@@ -156,7 +161,8 @@ def joined(
     carts.judge_carts(of_carts, report)
     judge_issued(issued, report)  # I26: tickets of what is paid for
     judge_lines(log, report)  # I22: waiting rooms
-    judge_queues(log, booked, report)  # I22: the booking queue
+    judge_queues(log, booked, report)  # I22: the booking queue in Redis
+    judge_bookings(log, booked, report)  # I22: the booking queue in Kafka
     judge_locks(log, locks, report)  # I21: locks of seats
     report.digest = digest.hexdigest()[:16]
     for name, violation in report.first_by_invariant().items():

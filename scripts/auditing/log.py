@@ -1,7 +1,7 @@
 """The topics of seats and payments as they lie on the broker, read committed up to a snapshot."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from infra.gateway.books import Entry
 from infra.gateway.ledger import CorruptLedger, read_ledger
 from schemas.topics import (
+    BOOKING_QUEUE,
     CART_COMMANDS,
     CARTS_CHANGELOG,
     DEAD_LETTER_QUEUE,
@@ -34,6 +35,7 @@ from schemas.topics import (
     WAITING_TURNS,
     Topic,
 )
+from scripts.auditing.booked.folding import Lines, folded
 from scripts.auditing.booked.reading import SeenQueue, read_queues
 from scripts.auditing.locks.reading import SeenLock, read_locks
 from scripts.auditing.schemas import WireFormat, own_schemas
@@ -43,6 +45,7 @@ from scripts.auditing.topics import (
     bounds_from_the_beginning,
     bounds_of,
     partition_count,
+    read_between,
     read_topic,
     reading,
 )
@@ -78,7 +81,10 @@ class Log:
     is_paid:   payments were played by some worker, whatever is read of them here.
     ledger:    what the mock gateway has decided; None where nobody gave it.
     locks:     those of seats in Redis; None where nobody named it. locks_read_ms: when, Unix ms.
-    queues:    booking queues in Redis, likewise. booked: reservations that their items name.
+    queues:    booking queues in Redis, likewise. booked: reservations that their items name, and
+               those of the queue in Kafka.
+    bookings:  booking-queue. lines: what its records make; None where it was not read.
+               lines_moved: its partitions that were written again while the log was read.
     rooms:     waiting rooms in Redis, likewise. turns: waiting-turns, read behind them;
                turns_before: by partition, where its end was before them.
     """
@@ -109,6 +115,9 @@ class Log:
     locks_read_ms: int = 0
     queues: tuple[SeenQueue, ...] | None = None
     booked: frozenset[str] = frozenset()
+    bookings: Records = field(default_factory=dict)
+    lines: Lines | None = None
+    lines_moved: frozenset[int] = frozenset()
     rooms: tuple[SeenRoom, ...] | None = None
     rooms_read_ms: int = 0
     turns: Records = field(default_factory=dict)
@@ -132,6 +141,7 @@ class Log:
         yield SEATS_ALLOCATED.name, self.allocated
         yield PERFORMANCE_SLOTS.name, self.slots
         yield WAITING_TURNS.name, self.turns
+        yield BOOKING_QUEUE.name, self.bookings
 
 
 @contextmanager
@@ -162,10 +172,13 @@ def read_log(
     look_at_queues(queues, redis_url)
     try:
         with reading(where) as consumer:
+            look_at_bookings(consumer, queues, lambda ids: wire_for(where, ids))
             committed = committed_offsets(where, group or Settings().app_id)
             log = read_topics(consumer, committed, ledger, where.status)
             log.queues, log.booked = queues.queues, queues.booked
+            log.bookings, log.lines = queues.bookings, queues.lines
             look_at_lines(consumer, log, redis_url)
+            look_again_at_bookings(consumer, log)
     except OffsetsUnknown as error:
         raise CannotRead(str(error)) from error
     log.wire = wire_of(where, log)
@@ -184,6 +197,7 @@ def ids_in(log: Log) -> frozenset[int]:
     topics = (
         *(log.commands, log.outcomes, log.statuses, log.payments, log.told, log.carts),
         *(log.confirmed, log.issued, log.allocated, log.slots, log.turns, log.claims),
+        log.bookings,
     )
     values = (record.value for topic in topics for lying in topic.values() for record in lying)
     return frozenset(
@@ -246,6 +260,26 @@ def look_at_queues(log: Log, redis_url: str) -> None:
         raise CannotRead(f"Redis does not tell its booking queue: {error}") from error
     items = (item for queue in log.queues for item in queue.items.values())
     log.booked = frozenset(item.reservation_id for item in items if item.reservation_id)
+
+
+def look_at_bookings(
+    consumer: Consumer, log: Log, wire_of_ids: Callable[[frozenset[int]], WireFormat]
+) -> None:
+    """Read the booking queue in Kafka, before the log as `look_at_queues`; raises CannotRead."""
+    bounds = bounds_of(consumer, BOOKING_QUEUE)
+    log.bookings = read_between(consumer, BOOKING_QUEUE, bounds)
+    firsts = {part: first for part, (first, _) in bounds.items()}
+    log.lines = folded(wire_of_ids(ids_in(log)), log.bookings, firsts)
+    log.lines.ends = {part: end for part, (_, end) in bounds.items()}
+    log.booked |= log.lines.named()
+
+
+def look_again_at_bookings(consumer: Consumer, log: Log) -> None:
+    """Note which partitions of the booking queue were written since they were read."""
+    assert log.lines is not None
+    ends = log.lines.ends
+    now = bounds_of(consumer, BOOKING_QUEUE)
+    log.lines_moved = frozenset(part for part, (_, end) in now.items() if ends.get(part) != end)
 
 
 def read_topics(

@@ -73,8 +73,9 @@ class Report:
     locks:     of seats, in Redis; locks_left: those whose owner has no hold; locks_waiting: those
                of them that may yet go by themselves.
     rooms:     waiting rooms in Redis; waiting: users who wait there.
-    queues:    events with a booking queue in Redis; queued: items there that are not over;
-               queues_moving: queues that workers were at while they were read.
+    queues:    events with a booking queue in Redis or Kafka; queued: items there that are not
+               over; queues_moving: queues in Redis, and partitions of those in Kafka, that workers
+               were at while they were read.
     held_over_limit: buyers who have more of an event than it allows, at rest.
     purchases: that are active; tickets: seats of theirs; allocations: to them; slots: planned for
                these; unissued: orders whose newest word nobody has acted on; unallocated:

@@ -37,6 +37,8 @@ from scripts.auditing.log import (
     Log,
     entries_of,
     ids_in,
+    look_again_at_bookings,
+    look_at_bookings,
     look_at_lines,
     look_at_locks,
     look_at_queues,
@@ -146,6 +148,8 @@ def audit_apart(
     except OffsetsUnknown as error:
         raise CannotRead(str(error)) from error
     with reading(where) as consumer:
+        with nothing_is_garbage():
+            look_at_bookings(consumer, log, lambda ids: wire_for(where, ids))
         log.partitions = partition_count(consumer, SECTION_COMMANDS)
         paid = bounds_of(consumer, PURCHASES_CHANGELOG).values()
         is_paid = any(high > low for low, high in paid)
@@ -157,6 +161,7 @@ def audit_apart(
         ends = {number: one.ends for number, one in told.items()}
         read_rest(consumer, log)
         look_at_lines(consumer, log, redis_url)
+        look_again_at_bookings(consumer, log)
         since = read_since(consumer, ends)
         note_moves(consumer, parts, ends)
         log.wire = wire_for(where, ids_in(replace(log, commands=dict(enumerate(since.values())))))

@@ -1,1 +1,1 @@
-"""The booking queue in Redis, and whether it adds up and the log knows what it says of seats."""
+"""The booking queue, in Redis and in Kafka: whether it adds up, and the log knows of its seats."""

@@ -1,11 +1,12 @@
-"""The booking queue in Redis (I22): nobody twice, nobody lost, and no seats that the log has not.
+"""The booking queue (I22): nobody twice, nobody lost, and no seats that the log has not.
 
 It was read before the log: of every reservation that an item names the log knows.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from schemas.topics import BOOKING_QUEUE
 from scripts.auditing.booked.reading import SeenItem, SeenQueue
 from scripts.auditing.facts import Facts
 from scripts.auditing.log import Log
@@ -27,7 +28,7 @@ def booked_in(facts: Facts, wanted: frozenset[str]) -> Booked:
 
 
 def judge_queues(log: Log, booked: Booked, report: Report) -> None:
-    """Judge the queue of each event; nothing where Redis was not named."""
+    """Judge the queue of each event in Redis; nothing where that was not named."""
     for queue in log.queues or ():
         report.queues += 1
         report.queued += len(queue.line) + len(queue.later) + len(queue.taken)
@@ -43,21 +44,56 @@ def judge_queues(log: Log, booked: Booked, report: Report) -> None:
             notes.bad("I22", anomaly, -1, f"event {queue.event_id}: {message}")
 
 
+def judge_bookings(log: Log, booked: Booked, report: Report) -> None:
+    """Judge the lines that the topic of the queue makes; nothing where it was not read.
+
+    What an outcome names is judged whether or not it came in time.
+    """
+    if log.lines is None:
+        return
+    for place in log.lines.foreign:
+        notes = Notes(place.partition, report)
+        notes.foreign(BOOKING_QUEUE.name, place.offset, place.why)
+    report.queues_moving += len(log.lines_moved)
+    found = [(place.why, place.message) for place in log.lines.found]
+    for event_id, (_, line) in log.lines.by_event.items():
+        report.queues += bool(line.items)
+        report.queued += line.here
+        # Of items whose records are gone nobody knows the user.
+        named = [
+            (item_id, line.items[item_id].user, reservation)
+            for (item_id, _), reservation in line.told.items()
+            if item_id in line.items
+        ]
+        judged = judge_named(event_id, named, booked)
+        found += [(why, f"event {event_id}: {message}") for why, message in judged]
+    for anomaly, message in found:
+        Notes(0, report).bad("I22", anomaly, -1, f"{BOOKING_QUEUE.name}: {message}")
+
+
 def judge_reservations(
     queue: SeenQueue, booked: Mapping[str, object]
 ) -> Iterator[tuple[str, str]]:
     """Yield anomaly and message of each reservation that an item names and that cannot be."""
-    named = Counter(item.reservation_id for item in queue.items.values() if item.reservation_id)
-    for item_id, item in queue.items.items():
-        reservation = item.reservation_id
-        if not reservation:
-            continue
-        if named[reservation] > 1 and reservation != "?":
-            yield "one reservation of two items", f"{item_id}: {reservation}"
-        if booked.get(reservation) != (queue.event_id, item.user):
-            yield "no such reservation in the log", f"{item_id} of {item.user}: {reservation}"
+    reserved = {of: item for of, item in queue.items.items() if item.reservation_id}
+    named = [(of, item.user, item.reservation_id) for of, item in reserved.items()]
+    yield from judge_named(queue.event_id, named, booked)
+    for item_id, item in reserved.items():
         if item.status != "completed":
             yield "reserved and not completed", f"{item_id}: {item.status}"
+
+
+def judge_named(
+    event_id: int, named: Iterable[tuple[str, str, str]], booked: Mapping[str, object]
+) -> Iterator[tuple[str, str]]:
+    """Yield what cannot be of (item, its user, reservation that it names)."""
+    told = sorted({*named})
+    items = Counter(reservation for _, reservation in {(of, one) for of, _, one in told})
+    for item_id, user, reservation in told:
+        if items[reservation] > 1 and reservation != "?":
+            yield "one reservation of two items", f"{item_id}: {reservation}"
+        if booked.get(reservation) != (event_id, user):
+            yield "no such reservation in the log", f"{item_id} of {user}: {reservation}"
 
 
 def judge_standing(queue: SeenQueue) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """The booking queue as it lies in Redis, found by SCAN; none of the pods' own code reads it."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -8,6 +7,8 @@ from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import ResponseError
+
+from scripts.auditing.booked.lines import named_in
 
 KEYS: Final = "seatstream:queue:*"
 PAGE: Final = 1_000
@@ -130,10 +131,4 @@ def _items(redis: Any, event: int, ids: list[bytes]) -> Iterator[tuple[str, Seen
 
 def _item(answer: Iterable[bytes | None]) -> SeenItem:
     user, status, number, token, outcome = ((value or b"").decode() for value in answer)
-    reservation_id = ""
-    if outcome:
-        try:
-            reservation_id = str(json.loads(outcome)["reservation_id"])
-        except (ValueError, LookupError, TypeError):
-            reservation_id = "?"
-    return SeenItem(user, status, int(number or 0), token, reservation_id)
+    return SeenItem(user, status, int(number or 0), token, named_in(outcome))

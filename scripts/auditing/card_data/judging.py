@@ -22,6 +22,7 @@ from scripts.auditing.topics import LogRecord
 NO_TEXTS: Final = frozenset(
     (
         *("allocationId", "bookingNumber", "cartId", "cartIds", "claimedId", "correlationId"),
+        *("callId", "item", "token"),
         *(
             "eventId",
             "hints",

@@ -12,6 +12,11 @@ FORGOTTEN_AT_ONCE: Final = 1_000
 """Items that one record has forgotten at most; later records forget the rest."""
 
 
+SKEW_MS: Final = 3_600_000
+"""How far clocks of brokers may be apart. Records of other events tell when an item is dropped,
+and each pod reads them in an order of its own: by then each line takes it for forgotten."""
+
+
 class Lines:
     """A line for each event of which something is known.
 
@@ -36,10 +41,10 @@ class Lines:
         return self._lines.get(event_id)
 
     def pass_to(self, now_ms: int) -> None:
-        """Forget what is over for long enough at a record of that time."""
+        """Forget what is over for long enough at a record of that time, of whichever event."""
         gone = self._gone
         for _ in range(FORGOTTEN_AT_ONCE):
-            if not gone or gone[0][0] > now_ms:
+            if not gone or gone[0][0] > now_ms - SKEW_MS:
                 return
             ms, item_id = heappop(gone)
             event_id = event_of(item_id)

@@ -45,6 +45,9 @@ def test_the_same_request_has_the_same_bytes_however_its_map_was_written() -> No
         ({"section": ""}, 400),
         ({"seat_count": 0}, 400),
         ({"seats": [messages.Seat(row=2**31)]}, 400),
+        ({"metadata": {"note": "paid with 4111 1111 1111 1111"}}, 400),
+        ({"metadata": {"4111111111111111": ""}}, 400),
+        ({"total_amount": 4_111_111_111_111_111, "currency": "EUR"}, 400),
         ({"metadata": {f"{at}": "\u0001" * 128 for at in range(16)}}, 413),
     ],
 )

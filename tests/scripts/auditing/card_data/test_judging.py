@@ -49,7 +49,7 @@ def test_i24_every_topic_of_a_log_is_looked_through() -> None:
         *("wire", "partitions", "committed", "ends", "moved", "turns_before", "is_paid"),
         # What the gateway has decided: order ids, amounts and keys of idempotency.
         *("ledger", "locks", "locks_read_ms", "rooms", "rooms_read_ms"),
-        *("booked", "queues"),
+        *("booked", "queues", "lines", "lines_moved"),
     }
 
 

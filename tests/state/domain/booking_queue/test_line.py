@@ -54,16 +54,16 @@ def test_a_lease_ends_when_the_line_is_looked_after_and_not_before() -> None:
     line = line_of("a", "b")
     line.take("a", "t", NOW)
     assert not line.is_due(NOW + LEASE_MS - 1)
-    assert line.clean(NOW + LEASE_MS - 1) == (0, 0, 0)
+    assert line.clean(NOW + LEASE_MS - 1)[:3] == (0, 0, 0)
     assert line.is_due(NOW + LEASE_MS)
-    assert line.clean(NOW + LEASE_MS) == (1, 0, 0)
+    assert line.clean(NOW + LEASE_MS)[:3] == (1, 0, 0)
     assert not line.is_due(NOW + LEASE_MS)
     assert (line.first(), seen(line, "b").position) == ("a", 2)
     assert line.settle("a", "t", HELD, NOW) == Settled(False, ItemStatus.WAITING)
     late = line_of("a")
     late.take("a", "t", NOW)
     assert late.settle("a", "t", HELD, NOW + LEASE_MS) == Settled(True, ItemStatus.COMPLETED)
-    assert late.clean(NOW + LEASE_MS) == (0, 0, 0)
+    assert late.clean(NOW + LEASE_MS)[:3] == (0, 0, 0)
 
 
 def test_a_failed_attempt_pauses_and_then_stands_at_its_place() -> None:
@@ -114,6 +114,18 @@ def test_an_item_is_known_for_as_long_as_its_status_says_forgotten_or_not() -> N
     assert line.requeue("b", Asked("u-b", b"{}", 1), 5, NOW + DEAD_MS - 1)
     assert not line.requeue("b", Asked("u-b", b"{}", 1), 6, NOW + DEAD_MS)
     assert (seen(line, "b").round, line.dead(9)) == (1, ())
+
+
+def test_of_two_operators_who_have_one_item_tried_anew_the_second_comes_too_late() -> None:
+    line = line_of("a")
+    line.take("a", "t", NOW)
+    line.settle("a", "t", LOST, NOW)
+    assert line.requeue("a", Asked("u-a", b"{}", 1), 2, NOW)
+    # It has died once more before the second word is in the log: its key was used.
+    line.take("a", "u", NOW)
+    line.settle("a", "u", LOST, NOW)
+    assert not line.requeue("a", Asked("u-a", b"{}", 1), 3, NOW)
+    assert line.requeue("a", Asked("u-a", b"{}", 2), 4, NOW)
 
 
 def test_what_is_tried_anew_is_told_whole_and_needs_nothing_that_the_log_has_forgotten() -> None:

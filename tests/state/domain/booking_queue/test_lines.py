@@ -3,7 +3,7 @@
 from state.domain.booking_queue.figures import KEPT_MS
 from state.domain.booking_queue.items import item_id
 from state.domain.booking_queue.line import Asked
-from state.domain.booking_queue.lines import FORGOTTEN_AT_ONCE, Lines
+from state.domain.booking_queue.lines import FORGOTTEN_AT_ONCE, SKEW_MS, Lines
 
 NOW = 1_900_000_000_000
 
@@ -21,19 +21,31 @@ def test_what_is_over_is_forgotten_a_day_later_so_many_at_once_and_the_event_wit
     None
 ):
     lines = filled(FORGOTTEN_AT_ONCE + 1)
-    lines.pass_to(NOW + KEPT_MS - 1)
+    lines.pass_to(NOW + KEPT_MS + SKEW_MS - 1)
     assert len(line_items(lines)) == FORGOTTEN_AT_ONCE + 1
-    lines.pass_to(NOW + KEPT_MS)
+    lines.pass_to(NOW + KEPT_MS + SKEW_MS)
     assert len(line_items(lines)) == 1
-    lines.pass_to(NOW + KEPT_MS)
+    lines.pass_to(NOW + KEPT_MS + SKEW_MS)
     assert lines.known(7) is None
+
+
+def test_whether_a_request_is_a_new_item_hangs_on_its_own_broker_whatever_others_clocks_say() -> (
+    None
+):
+    # One pod has read a record of another event from a broker whose clock is ahead; one has not.
+    item, here = item_id("u-0", "k", 7), NOW + KEPT_MS - 1
+    pods = filled(1), filled(1)
+    pods[0].pass_to(here + SKEW_MS)
+    for lines in pods:
+        lines.pass_to(here)
+        assert lines.of(7).enqueue(item, Asked("u-0", b"{}"), 2, here) is False
 
 
 def test_an_item_that_began_anew_is_not_forgotten_with_the_former_one() -> None:
     lines = filled(1)
     item = item_id("u-0", "k", 7)
     assert lines.of(7).enqueue(item, Asked("u-0", b"{}"), 2, NOW + KEPT_MS) is True
-    lines.pass_to(NOW + KEPT_MS)
+    lines.pass_to(NOW + KEPT_MS + SKEW_MS)
     assert lines.of(7).look(item) is not None
 
 
