@@ -6,7 +6,7 @@ that ends takes nothing more; what it has then it carries out, or another does o
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -141,25 +141,37 @@ class Carriers:
 
     async def _taken(self) -> Taken | None:
         """Take the next item, of the event whose turn it is."""
-        # One at a time: each event has its turn, and idle workers ask no more than one would.
-        async with self._looking:
-            for event_id in in_turn(await self._pod.booking.queue.events(), self._last):
-                taken = await self._taken_of(event_id)
-                if taken is not None:
-                    self._last = event_id
-                    return taken
-            await self._pause(IDLE_S)
-            return None
+        while True:
+            # One at a time: each event has its turn, and idle workers ask no more than one would.
+            async with self._looking:
+                reached = await self._reached()
+                if reached is None:
+                    await self._pause(IDLE_S)
+                    return None
+            taken = await reached
+            if taken is not None or self._ends:
+                return taken
 
-    async def _taken_of(self, event_id: int) -> Taken | None:
-        try:
-            return await self._pod.booking.queue.take(event_id)
-        except QueueUnreadable as error:
+    async def _reached(self) -> Awaitable[Taken | None] | None:
+        """Return what gives the next item; None where nobody waits. Raises QueueAway."""
+        away: QueueAway | None = None
+        for event_id in in_turn(await self._pod.booking.queue.events(), self._last):
             # One event's trouble is no other's.
-            if event_id not in self._unreadable:
-                log.error("the booking queue of event %d is none of ours: %s", event_id, error)
-                self._unreadable.add(event_id)
-            return None
+            try:
+                reached = await self._pod.booking.queue.reach(event_id)
+            except QueueAway as error:
+                away = error
+            except QueueUnreadable as error:
+                if event_id not in self._unreadable:
+                    log.error("the booking queue of event %d is none of ours: %s", event_id, error)
+                    self._unreadable.add(event_id)
+            else:
+                if reached is not None:
+                    self._last = event_id
+                    return reached
+        if away is not None:
+            raise away
+        return None
 
     def _note(self, came: Carried | Failed | None, period: int) -> None:
         if isinstance(came, Carried):
@@ -220,17 +232,27 @@ class Carriers:
         """Move what time alone moves, in every event, and tell how long the queue is."""
         queue = self._pod.booking.queue
         length = dead = oldest_ms = 0
+        away: QueueAway | None = None
         for event_id in await queue.events():
-            # Of what cannot be read the workers tell.
-            with suppress(QueueUnreadable):
+            try:
                 standing = await queue.clean(event_id)
                 while max(standing[:3]) >= CLEANED_AT_ONCE and not self._ends:
                     standing = await queue.clean(event_id)
+                if not standing.length:
+                    await queue.forget(event_id)
+            except QueueAway as error:
+                # One event's trouble is no other's.
+                away = error
+            except QueueUnreadable:
+                # Of what cannot be read the workers tell.
+                continue
+            else:
                 length += standing.length
                 dead += standing.dead
                 oldest_ms = max(oldest_ms, standing.oldest_ms)
-                if not standing.length:
-                    await queue.forget(event_id)
+        if away is not None:
+            # How long the queue is nobody knows then.
+            raise away
         self._pod.metrics.booking_length.set(length)
         self._pod.metrics.booking_dead.set(dead)
         self._pod.metrics.booking_oldest_seconds.set(oldest_ms / 1000)

@@ -45,6 +45,11 @@ PLACES_AT_ONCE: Final = 200
 STOP_S: Final = 2.0
 """How long a pod that ends tries to tell what is left."""
 
+ENDED_EVERY_S: Final = 1.0
+"""How often a pod looks at items that time has ended in its hands."""
+
+DROPS_SAID_EVERY_S: Final = 60.0
+
 _LEASE_MS: Final = 15_000
 
 _AWAY: Final = frozenset(
@@ -86,7 +91,9 @@ class Teller:
         self._pod = pod
         self._notices = pod.booking.notices
         self._notices.is_on = True
+        self._notices.on_drop = self._note_drop
         self._clock_s = clock_s
+        self._say_drops_s = clock_s()
         self._breaker = Breaker(Rules())
         self._failed = 0
         self._closing = asyncio.Event()
@@ -100,7 +107,7 @@ class Teller:
     def start(self) -> None:
         self._channel = channel_to(self._pod.settings)
         self._stub = RealtimeServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        running = self._tell_on(), self._places_on()
+        running = self._tell_on(), self._places_on(), self._ended_on()
         self._tasks = [asyncio.create_task(one, name="booking queue: notices") for one in running]
 
     async def stop(self) -> None:
@@ -111,6 +118,9 @@ class Teller:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._channel is None:
             return
+        with suppress(TimeoutError, QueueAway):
+            async with asyncio.timeout(STOP_S):
+                await self.note_ended()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
                 while (left := self._notices.take(AT_ONCE)) and await self.tell(left):
@@ -193,14 +203,46 @@ class Teller:
         finally:
             await client.aclose()
 
+    async def _ended_on(self) -> None:
+        while not self._closing.is_set():
+            await self._pause(ENDED_EVERY_S)
+            with suppress(QueueAway):
+                await self.note_ended()
+
+    async def note_ended(self) -> None:
+        """Note how items stand that time has ended in this pod's hands; raises QueueAway."""
+        while (item_id := self._notices.first_over()) is not None:
+            item = None
+            # Of what cannot be read the workers tell.
+            with suppress(QueueUnreadable):
+                try:
+                    item = await self._pod.booking.queue.look(item_id)
+                except QueueAway:
+                    # One event's trouble is no other's.
+                    self._notices.put_off(item_id)
+                    raise
+            self._notices.looked_at(item_id, item)
+
+    def _note_drop(self) -> None:
+        self._pod.metrics.booking_notices.labels("no_room").inc()
+        now_s = self._clock_s()
+        if now_s >= self._say_drops_s:
+            self._say_drops_s = now_s + DROPS_SAID_EVERY_S
+            dropped = self._notices.dropped
+            log.warning("the realtime service is behind: %d notices made room so far", dropped)
+
     async def note_places(self) -> None:
         """Note each place that has changed since this pod noted it last."""
         before, self._places = self._places, {}
         for event_id in await self._pod.booking.queue.events():
+            known = before.get(event_id, {})
             # Of what cannot be read the workers tell.
             with suppress(QueueUnreadable):
-                known = before.get(event_id, {})
-                self._places[event_id] = await self._note_places_of(event_id, known)
+                try:
+                    self._places[event_id] = await self._note_places_of(event_id, known)
+                except QueueAway:
+                    # One event's trouble is no other's.
+                    self._places[event_id] = dict(known)
 
     async def _note_places_of(self, event_id: int, known: Mapping[str, int]) -> dict[str, int]:
         places = dict[str, int]()

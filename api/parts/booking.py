@@ -49,6 +49,7 @@ class RedisBookingDesk(BookingDesk):
         self._lines = [RedisLine(url, told) for _ in range(2)] if url else []
         asks = [line.ask for line in self._lines] or [_no_redis] * 2
         self.entrance, self.queue = map(RedisBookingQueue, asks)
+        self.queue.over = self.notices.over
 
     async def close(self) -> None:
         for line in self._lines:
@@ -65,6 +66,7 @@ class KafkaBookingDesk(BookingDesk):
         self._lines = lines
         self._log = log
         self.entrance = self.queue = KafkaBookingQueue(lines, log, lines.codecs)
+        self.queue.over = self.notices.over
 
     async def start(self) -> None:
         await started(self._lines)
@@ -83,7 +85,7 @@ class KafkaBookingDesk(BookingDesk):
     def readings(self) -> Iterator[Reading]:
         yield from super().readings()
         yield ApiMetrics.booking_log_bad, sum(self._lines.counters.bad.values())
-        yield ApiMetrics.booking_log_staleness_seconds, self._lines.staleness_ms() / 1000
+        yield ApiMetrics.booking_log_staleness_seconds, self._lines.oldest_ms() / 1000
 
     def ended(self) -> Mapping[str, str]:
         error = self._lines.failure

@@ -6,9 +6,9 @@ not taken over in time makes room for what is newer.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from infra.process.log_lines import Correlation
 from state.domain.booking_queue.items import Item
@@ -20,7 +20,8 @@ from state.records.booking_queue.ids import ids_of
 from state.records.booking_queue.wishes import WishUnreadable, decoded_outcome
 
 WAITING_MAX: Final = 10_000
-"""Places that are kept for the service, and as many turns and ends."""
+"""Places that are kept for the service, as many turns and ends, and as many items that time has
+ended and nobody has looked at yet."""
 
 
 class News(NamedTuple):
@@ -41,18 +42,43 @@ class News(NamedTuple):
 
 
 class Notices:
-    """What is to be told; is_on: somebody tells it. dropped: how much nobody will be told."""
+    """What is to be told; is_on: somebody tells it.
+
+    dropped: how much nobody will be told. on_drop: called with each of these.
+    """
 
     def __init__(self) -> None:
         self.is_on = False
         self.dropped = 0
+        self.on_drop: Callable[[], None] = lambda: None
         self.noted = asyncio.Event()
         # Turns and ends are told first: places are told again anyway.
         self._turns = OrderedDict[str, News]()
         self._places = OrderedDict[str, News]()
+        self._over = OrderedDict[str, None]()
 
     def __len__(self) -> int:
-        return len(self._turns) + len(self._places)
+        return len(self._turns) + len(self._places) + len(self._over)
+
+    def over(self, item_id: str) -> None:
+        """Have its user told of an item that time has ended, once somebody has looked at it."""
+        if self.is_on and item_id not in self._over:
+            self._make_room(self._over)
+            self._over[item_id] = None
+
+    def first_over(self) -> str | None:
+        """Return the first item that time has ended, and that is to be looked at."""
+        return next(iter(self._over), None)
+
+    def put_off(self, item_id: str) -> None:
+        """Have others looked at before an item of which nobody knows now."""
+        self._over.move_to_end(item_id)
+
+    def looked_at(self, item_id: str, item: Item | None) -> None:
+        """Have its user told how an item stands that time has ended; None where it is gone."""
+        self._over.pop(item_id, None)
+        if item is not None:
+            self.item(item)
 
     def item(self, item: Item) -> None:
         """Have its user told how an item stands."""
@@ -103,11 +129,15 @@ class Notices:
         self._turns.pop(news.item_id, None)
         self._places.pop(news.item_id, None)
         into = self._places if news.notice is Notice.QUEUE_POSITION else self._turns
-        if len(into) >= WAITING_MAX:
-            self.dropped += 1
-            into.popitem(last=False)
+        self._make_room(into)
         into[news.item_id] = news
         self.noted.set()
+
+    def _make_room(self, into: OrderedDict[str, Any]) -> None:
+        if len(into) >= WAITING_MAX:
+            into.popitem(last=False)
+            self.dropped += 1
+            self.on_drop()
 
     def take(self, most: int) -> list[News]:
         """Take out what is to be told next, turns and ends before places, the oldest first."""

@@ -7,7 +7,7 @@ item follows from the records that name it, from those that look after all, and 
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from hashlib import sha256
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
@@ -51,6 +51,21 @@ class Ended(NamedTuple):
     outcome: bytes | None
     reason: str
     is_final: bool
+
+
+class Moved(NamedTuple):
+    """What time alone moved: how many are given back, how many died, how many expired.
+
+    over: those that died or expired.
+    """
+
+    given_back: int = 0
+    died: int = 0
+    lapsed: int = 0
+    over: tuple[str, ...] = ()
+
+
+NOTHING_MOVED: Final = Moved()
 
 
 class Kept(NamedTuple):
@@ -190,17 +205,15 @@ class EventLine:
             self._end(item_id, item, Move.WITHDRAWN, now_ms)
         return True
 
-    def clean(self, now_ms: int) -> tuple[int, int, int]:
-        """Move what time alone moves, at most `CLEANED_AT_ONCE` of each kind.
-
-        Returns how many are given back, how many died, and how many expired.
-        """
-        back = died = lapsed = 0
+    def clean(self, now_ms: int) -> Moved:
+        """Move what time alone moves, at most `CLEANED_AT_ONCE` of each kind."""
+        back = 0
+        died, lapsed = list[str](), list[str]()
         for item_id, item in self._due(self._leases, now_ms, _has_lease):
             if pause_ms(item.attempts) is None:
                 late = item._replace(reason=DeadReason.TIMEOUT)
                 self._end(item_id, late, Move.FAILED, now_ms)
-                died += 1
+                died.append(item_id)
             else:
                 self._leave(item)
                 self._stand(item_id, item._replace(status=_after(item, Move.GIVEN_BACK)))
@@ -210,8 +223,8 @@ class EventLine:
             self._stand(item_id, item)
         for item_id, item in self._due(self._timeouts, now_ms, _may_lapse):
             self._end(item_id, item, Move.LAPSED, now_ms)
-            lapsed += 1
-        return back, died, lapsed
+            lapsed.append(item_id)
+        return Moved(back, len(died), len(lapsed), (*died, *lapsed))
 
     def requeue(self, item_id: str, asked: Asked, number: int, now_ms: int) -> bool:
         """Have a dead item tried anew at the end of the line; say whether it is.
@@ -220,7 +233,8 @@ class EventLine:
         """
         item = self._known(item_id, now_ms)
         if item is not None:
-            if item.status is not ItemStatus.DEAD:
+            # Of two operators the second one's word is late: its round, and its key, were used.
+            if item.status is not ItemStatus.DEAD or asked.round <= item.round:
                 return False
             del self._dead[item_id]
         self._begin(item_id, asked, number, now_ms)
@@ -252,9 +266,10 @@ class EventLine:
         """Return how many items are not over."""
         return len(self._line) + self._pausing + self._taken
 
-    def first(self) -> str | None:
-        """Return the first of the line."""
-        return self._by_number[self._line[0]] if self._line else None
+    def first(self, named: Container[str] = ()) -> str | None:
+        """Return the first of the line that is not among those that are named already."""
+        items = (self._by_number[number] for number in self._line)
+        return next((item_id for item_id in items if item_id not in named), None)
 
     def is_due(self, now_ms: int) -> bool:
         """Say whether `clean` has something to move by then."""
@@ -302,12 +317,12 @@ class EventLine:
         """Return those that wait for an operator, the longest dead first."""
         return tuple(self._dead)[:most]
 
-    def standing(self, now_ms: int, moved: tuple[int, int, int] = (0, 0, 0)) -> Standing:
+    def standing(self, now_ms: int, moved: Moved = NOTHING_MOVED) -> Standing:
         """Say how the queue stands; moved: as `clean` returned it."""
         first, count = self.first(), self._counts
         age_ms = 0 if first is None else max(0, now_ms - self._items[first].enqueued_ms)
         return Standing(
-            *moved,
+            *moved[:3],
             waiting=len(self._line),
             later=self._pausing,
             taken=self._taken,

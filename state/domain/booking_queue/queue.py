@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -101,11 +102,20 @@ class Standing(NamedTuple):
         return self.waiting + self.later + self.taken
 
 
+def nobody_told(_: str) -> None:
+    """Tell nobody that time has ended an item."""
+
+
 class BookingQueue(Protocol):
     """Items of all events. Each operation raises QueueAway and QueueUnreadable.
 
     Each may be sent twice for one call, and has the effect of once.
+
+    over: told the id of each item that time has ended in a call of this process: expired, or dead
+    because its workers were silent. Whose answer was lost is told nothing.
     """
+
+    over: Callable[[str], None]
 
     async def enqueue(
         self, event_id: int, user_id: str, key: str, request: bytes, ids: bytes = b""
@@ -128,6 +138,13 @@ class BookingQueue(Protocol):
 
     async def take(self, event_id: int) -> Taken | None:
         """Give the next item of an event to a worker; None where nobody waits for a turn."""
+
+    async def reach(self, event_id: int) -> Awaitable[Taken | None] | None:
+        """Begin to take the next item; None where nobody waits for a turn.
+
+        What is returned gives the item, or None where another worker had it first. Items are given
+        in the order in which they were reached for, and more than one may be on the way.
+        """
 
     async def complete(self, taken: Taken, outcome: bytes) -> Settled:
         """Record the outcome of an item."""

@@ -7,7 +7,7 @@ dies has a lease that ends, and then the item goes back to its place.
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any, Final
@@ -35,6 +35,7 @@ from state.domain.booking_queue.queue import (
     Standing,
     Taken,
     Waits,
+    nobody_told,
 )
 from state.domain.booking_queue.statuses import DeadReason, ItemStatus
 from state.redis.keys import QUEUE_EVENTS, booking_queue
@@ -73,6 +74,7 @@ class RedisBookingQueue:
     def __init__(self, ask: Ask, *, length_max: int = LENGTH_MAX) -> None:
         self._ask = ask
         self._length_max = length_max
+        self.over: Callable[[str], None] = nobody_told
 
     async def enqueue(
         self, event_id: int, user_id: str, key: str, request: bytes, ids: bytes = b""
@@ -115,13 +117,19 @@ class RedisBookingQueue:
         values = (token, LEASE_MS, CLEANED_AT_ONCE, RETRIES_MAX, KEPT_MS, DEAD_MS)
         while True:
             with _as_away():
-                came, *told = await _TAKE.run(self._ask, booking_queue(event_id), values)
+                came, ended, *told = await _TAKE.run(self._ask, booking_queue(event_id), values)
+            self._tell(ended)
             if came == _IS_TAKEN:
                 with _as_unreadable():
                     made = told[0].decode()
                 return Taken(_sure(made, told[1]), token)
             if came != _MOVED_FIRST:
                 return None
+
+    async def reach(self, event_id: int) -> Awaitable[Taken | None] | None:
+        # One script: whoever is reached for is taken.
+        taken = await self.take(event_id)
+        return None if taken is None else _at_once(taken)
 
     async def complete(self, taken: Taken, outcome: bytes) -> Settled:
         return await self._settle(taken, "completed", outcome, ())
@@ -187,9 +195,15 @@ class RedisBookingQueue:
     async def _clean(self, event_id: int, most: int) -> Standing:
         values = (most, RETRIES_MAX, KEPT_MS, DEAD_MS)
         with _as_away():
-            told = await _CLEAN.run(self._ask, booking_queue(event_id), values)
+            ended, *told = await _CLEAN.run(self._ask, booking_queue(event_id), values)
+        self._tell(ended)
         with _as_unreadable():
             return Standing(*map(int, told))
+
+    def _tell(self, ended: Sequence[bytes]) -> None:
+        for one in ended:
+            # What is no text is no id of ours.
+            self.over(one.decode(errors="replace"))
 
     async def _revive(self, item_id: str, lasts_ms: int) -> bool:
         event_id = event_of(item_id)
@@ -200,6 +214,10 @@ class RedisBookingQueue:
                 await _LIST.run(self._ask, (QUEUE_EVENTS,), (event_id, 0, EVENTS_KEPT_MS))
             done = await _REQUEUE.run(self._ask, booking_queue(event_id), (item_id, lasts_ms))
         return bool(done)
+
+
+async def _at_once(taken: Taken) -> Taken:
+    return taken
 
 
 @contextmanager

@@ -85,6 +85,9 @@ local function to_line(id)
   end
 end
 
+-- Ids of the items that time has ended in this script.
+local ended = {}
+
 -- What time alone brings about, for `most` items of each kind. Returns how many went back to the
 -- line because their worker is silent, how many of these are dead, and how many expired.
 local function catch_up(most, retries, kept, dead_kept)
@@ -96,6 +99,7 @@ local function catch_up(most, retries, kept, dead_kept)
     elseif tonumber(tries) > retries then
       over(id, 'dead', dead_kept)
       redis.call('HSET', ITEM .. id, 'reason', 'timeout')
+      ended[#ended + 1] = id
       dead = dead + 1
     else
       to_line(id)
@@ -116,6 +120,7 @@ local function catch_up(most, retries, kept, dead_kept)
       redis.call('ZREM', TIMEOUTS, id)
     else
       over(id, 'expired', kept)
+      ended[#ended + 1] = id
       expired = expired + 1
     end
   end

@@ -2,8 +2,9 @@
 --
 -- ARGV[1] most    ARGV[2] retries    ARGV[3] and [4] ms that items are kept that are over, or dead
 --
--- Returns { back, dead, expired now; waiting, waiting for another attempt, worked on, dead; all that
--- were enqueued, completed, expired, cancelled, dead, retried; ms since the first of the line came }.
+-- Returns { ids of items that this has ended; back, dead, expired now; waiting, waiting for another
+-- attempt, worked on, dead; all that were enqueued, completed, expired, cancelled, dead, retried; ms
+-- since the first of the line came }.
 local most = tonumber(ARGV[1])
 local back, dead, expired = 0, 0, 0
 if most > 0 then
@@ -15,6 +16,7 @@ local counts = redis.call('HMGET', COUNTS, 'enqueued', 'completed', 'expired', '
 local first = redis.call('ZRANGE', LINE, 0, 0)[1]
 local at = first and redis.call('HGET', ITEM .. first, 'at')
 return {
+  ended,
   back, dead, expired,
   redis.call('ZCARD', LINE), redis.call('ZCARD', LATER), redis.call('ZCARD', TAKEN), redis.call('ZCARD', DEAD),
   counts[1] or '0', counts[2] or '0', counts[3] or '0', counts[4] or '0', counts[5] or '0', counts[6] or '0',

@@ -22,6 +22,7 @@ from state.domain.booking_queue.line import Asked, Ended, EventLine
 from state.domain.booking_queue.lines import Lines
 from state.domain.booking_queue.queue import Standing
 from state.domain.keys import EVENT_ID_MAX, partition_of
+from state.kafka.freshness import Freshness
 from state.kafka.message_headers import headers_of
 from state.records.booking_queue.commands import (
     KINDS,
@@ -259,21 +260,31 @@ class BookingLines:
         """Say whether the topic was read to the ends that it had at start."""
         return self._is_ready
 
-    def staleness_ms(self) -> int:
+    def oldest_ms(self) -> int:
         """Return the highest age of an answer; `UNKNOWN_AGE_MS` or more before the start."""
         return age_ms(self._reading.all_known_ns(), self._clock_ns())
+
+    def staleness_ms(self, event_id: int | None) -> int:
+        """Return the age of an answer of an event; None for the lowest of any event."""
+        if event_id is None:
+            known_ns = max(one.known_ns for one in self._reading.partitions)
+        else:
+            known_ns = self._freshness_of(event_id).known_ns
+        return age_ms(known_ns, self._clock_ns())
 
     async def certain(self, event_id: int, timeout_s: float) -> bool:
         """Wait until all is read that was visible of an event at this call; False after a time."""
         asked_ns = self._clock_ns()
 
         def is_read() -> bool:
-            partitions = self._reading.partitions
-            of_event = partition_of(event_key(event_id), len(partitions))
-            return partitions[of_event].known_ns >= asked_ns
+            return self._freshness_of(event_id).known_ns >= asked_ns
 
         self.refresh()
         return await until(is_read, timeout_s, self._waking, lambda: self._closed)
+
+    def _freshness_of(self, event_id: int) -> Freshness:
+        partitions = self._reading.partitions
+        return partitions[partition_of(event_key(event_id), len(partitions))]
 
     def refresh(self) -> None:
         """Ask for the topic's end now. Does nothing here: `BookingLog` has a broker."""

@@ -8,7 +8,7 @@ it is worth the while to have the log look after its time.
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from infra.process.record_ids import Headers
@@ -22,6 +22,7 @@ from state.domain.booking_queue.queue import (
     Standing,
     Taken,
     Waits,
+    nobody_told,
 )
 from state.domain.booking_queue.statuses import DeadReason, ItemStatus
 from state.domain.keys import partition_of
@@ -46,6 +47,10 @@ ANSWER_S: Final = 10.0
 
 STALE_MS: Final = 5_000
 """A pod that has not heard so lately how far the log goes tells nothing from memory."""
+
+
+NAMED_MAX: Final = 64
+"""Items that a process names to the log at once; the next one waits for an answer."""
 
 
 class Appender(Protocol):
@@ -83,7 +88,10 @@ class KafkaBookingQueue:
         self._codecs = codecs
         self._answer_s = answer_s
         self._clock_ms = clock_ms
-        self._taking = asyncio.Lock()
+        # One after the other: all at once would name the same item.
+        self._naming = asyncio.Lock()
+        self._named: dict[str, asyncio.Future[Taken | None]] = {}
+        self.over: Callable[[str], None] = nobody_told
 
     async def enqueue(
         self, event_id: int, user_id: str, key: str, request: bytes, ids: bytes = b""
@@ -117,21 +125,39 @@ class KafkaBookingQueue:
         return done.item if done.did else None
 
     async def take(self, event_id: int) -> Taken | None:
-        # One after the other: all at once would ask for the same item.
-        async with self._taking:
-            while True:
-                await self._caught_up(event_id)
-                self._check()
-                with self._lines.lines() as lines:
-                    line = lines.known(event_id)
-                    first = None if line is None else line.first()
-                if first is None:
-                    return None
-                token = secrets.token_hex(16)
-                command = TakeItem(_call_id(), first.encode(), token.encode())
-                done = await self._done(event_id, command)
-                if done.did and done.item is not None:
-                    return Taken(done.item, token)
+        while (reached := await self.reach(event_id)) is not None:
+            taken = await reached
+            if taken is not None:
+                return taken
+        return None
+
+    async def reach(self, event_id: int) -> Awaitable[Taken | None] | None:
+        async with self._naming:
+            await self._caught_up(event_id)
+            while len(self._named) >= NAMED_MAX:
+                await asyncio.wait(self._named.values(), return_when=asyncio.FIRST_COMPLETED)
+            self._check(event_id)
+            with self._lines.lines() as lines:
+                line = lines.known(event_id)
+                first = None if line is None else line.first(self._named)
+            if first is None:
+                return None
+            # Tasks begin in their order, and so do their records.
+            reached = asyncio.ensure_future(self._taken(event_id, first))
+            self._named[first] = reached
+            reached.add_done_callback(lambda _: self._named.pop(first))
+            return reached
+
+    async def _taken(self, event_id: int, item_id: str) -> Taken | None:
+        """Name an item to the log; return it where it was there for this worker."""
+        token = secrets.token_hex(16)
+        command = TakeItem(_call_id(), item_id.encode(), token.encode())
+        done = await self._done(event_id, command)
+        if done.did and done.item is not None:
+            return Taken(done.item, token)
+        if done.item is not None and done.item.status is ItemStatus.EXPIRED:
+            self.over(item_id)
+        return None
 
     async def complete(self, taken: Taken, outcome: bytes) -> Settled:
         return await self._settle(taken, has_outcome=True, outcome=outcome, is_final=True)
@@ -143,12 +169,12 @@ class KafkaBookingQueue:
         return await self._cleaned(event_id) or await self.standing(event_id)
 
     async def standing(self, event_id: int) -> Standing:
-        self._check()
+        self._check(event_id)
         with self._lines.lines() as lines:
             return lines.standing(event_id, self._clock_ms())
 
     async def line(self, event_id: int, first: int, most: int) -> tuple[Waits, ...]:
-        self._check()
+        self._check(event_id)
         with self._lines.lines() as lines:
             line = lines.known(event_id)
             return () if line is None else line.waiting(first, most)
@@ -207,12 +233,15 @@ class KafkaBookingQueue:
 
     async def _cleaned(self, event_id: int) -> Standing | None:
         """Have the log look after a line in which something may be due; None where nothing is."""
-        self._check()
+        self._check(event_id)
         with self._lines.lines() as lines:
             line = lines.known(event_id)
             if line is None or not line.is_due(self._clock_ms()):
                 return None
-        return (await self._done(event_id, CleanLine(_call_id(), event_id))).standing
+        done = await self._done(event_id, CleanLine(_call_id(), event_id))
+        for over in done.did.over:
+            self.over(over)
+        return done.standing
 
     async def _dead_now(self, item_id: str) -> Item | None:
         event_id = event_of(item_id)
@@ -223,14 +252,17 @@ class KafkaBookingQueue:
         return item if item is not None and item.status is ItemStatus.DEAD else None
 
     def _known(self, event_id: int, item_id: str) -> Item | None:
-        self._check()
+        self._check(event_id)
         with self._lines.lines() as lines:
             line = lines.known(event_id)
             return None if line is None else line.look(item_id)
 
-    def _check(self) -> None:
-        """Raise QueueAway where this process does not know how the queue stands."""
-        if not self._lines.is_ready() or self._lines.staleness_ms() > STALE_MS:
+    def _check(self, event_id: int | None = None) -> None:
+        """Raise QueueAway where this process does not know how the queue of an event stands.
+
+        None: where it knows of no event's. A partition without a leader is no other one's trouble.
+        """
+        if not self._lines.is_ready() or self._lines.staleness_ms(event_id) > STALE_MS:
             raise QueueAway(self._lines.trouble or "the log of the queue is not read to its end")
 
     async def _read(self, event_id: int) -> None:
@@ -243,7 +275,7 @@ class KafkaBookingQueue:
 
         ids: of the request that the item comes of; they are the headers of its record.
         """
-        self._check()
+        self._check(event_id)
         key = event_key(event_id)
         with self._lines.calls.waiting(command.call_id) as answer:
             try:

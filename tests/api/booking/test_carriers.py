@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.pods.conditions import until
 from support.pods.reservation_pods import NotAppended, Seats, pod_over
-from support.redis.locking import redis_at
+from support.redis.locking import ask_of, redis_at
 from support.seats.section_commands import A
 
 from api.booking import carriers as carrying
@@ -17,10 +17,11 @@ from api.booking.carrying import carried_out
 from api.parts.booking import RedisBookingDesk
 from api.pod import Pod
 from state.domain.booking_queue.figures import RETRIES_MAX
-from state.domain.booking_queue.queue import Enqueued, QueueAway, Settled, Taken
+from state.domain.booking_queue.queue import Enqueued, QueueAway, Settled, Standing, Taken
 from state.domain.booking_queue.statuses import DeadReason, ItemStatus
 from state.domain.booking_queue.wishes import Carried, Wish
 from state.records.booking_queue.wishes import decoded_outcome, encoded
+from state.redis.booking_queue.queue import RedisBookingQueue
 from state.redis.keys import PREFIX, booking_queue
 
 pytestmark = pytest.mark.redis
@@ -187,6 +188,44 @@ def test_an_event_whose_queue_cannot_be_read_holds_up_no_other(redis_url: str) -
         assert await workers.carry_one()
         assert (await seen(pod, item))[0] is ItemStatus.COMPLETED
         await workers.clean()
+
+    run(redis_url, test)
+
+
+class AwayFor(RedisBookingQueue):
+    """A queue of which one event is away, as where its part of a cluster is."""
+
+    async def take(self, event_id: int) -> Taken | None:
+        return await super().take(_here(event_id))
+
+    async def clean(self, event_id: int) -> Standing:
+        return await super().clean(_here(event_id))
+
+
+def _here(event_id: int) -> int:
+    if event_id == 3:
+        raise QueueAway("no node has it")
+    return event_id
+
+
+def test_an_event_whose_queue_is_away_holds_up_no_other(redis_url: str) -> None:
+    async def test(pod: Pod, seats: Seats, client: Any) -> None:
+        await put(pod, "ann", 3)
+        items = [await put(pod, user) for user in ("ann", "ben")]
+        pod.booking.queue = AwayFor(ask_of(client))
+        workers = Carriers(pod)
+        for item in items:
+            assert await workers.carry_one()
+            assert (await seen(pod, item))[0] is ItemStatus.COMPLETED
+        with pytest.raises(QueueAway):
+            await workers.carry_one()
+        await put(pod, "cy")
+        await client.zadd(booking_queue(EVENT)[3], {items[0]: 1})
+        with pytest.raises(QueueAway):
+            await workers.clean()
+        # The other event was looked after, and how long the queue is nobody knows.
+        assert await client.zscore(booking_queue(EVENT)[3], items[0]) is None
+        assert "seatstream_booking_queue_length 0.0" in pod.metrics.exposition().decode()
 
     run(redis_url, test)
 

@@ -8,12 +8,15 @@ from typing import Any
 import grpc
 import pytest
 from support.booking_queue.calling import Served, of, served, wish
+from support.booking_queue.hands_in_redis import RedisHands
 from support.pages.certificates import Authority
 from support.pods.conditions import until
 from support.pods.whole_pods import EVENT, whole_pod
+from support.redis.locking import ask_of, redis_at
 
 from api.booking.carriers import Carriers
 from api.booking.telling import AT_ONCE, CALL_S, Teller
+from api.parts import notices as noting
 from api.parts.booking import RedisBookingDesk
 from api.pod import Pod
 from infra.process.breaker import Rules
@@ -23,7 +26,8 @@ from schemas.proto.realtime_pb2_grpc import (
     RealtimeServiceServicer,
     add_RealtimeServiceServicer_to_server,
 )
-from state.domain.booking_queue.queue import Waits
+from state.domain.booking_queue.items import item_id
+from state.domain.booking_queue.queue import QueueAway, Waits
 
 WAIT_S = 60.0
 FREE = {"limit_create": None, "limit_cancel": None, "limit_network": None}
@@ -153,6 +157,39 @@ def test_a_service_that_is_away_is_left_alone_after_five_failures_and_told_the_n
     run(test)
 
 
+def test_what_makes_room_is_counted_and_said_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(noting, "WAITING_MAX", 1)
+
+    async def test(realtime: Realtime, pod: Pod, teller: Teller) -> None:
+        realtime.fault = grpc.StatusCode.UNAVAILABLE
+        for user in ("ann", "ben", "cy"):
+            pod.booking.notices.place(EVENT, place(user))
+        assert counted(pod, "no_room") == pod.booking.notices.dropped == 2
+        said = [one for one in caplog.records if "made room" in one.message]
+        assert [one.levelname for one in said] == ["WARNING"]
+
+    with caplog.at_level("WARNING"):
+        run(test)
+
+
+def test_an_item_that_time_has_ended_waits_for_a_queue_that_is_away() -> None:
+    async def test(realtime: Realtime, pod: Pod, teller: Teller) -> None:
+        notices = pod.booking.notices
+        items = [item_id(user, "k", EVENT) for user in ("ann", "ben")]
+        for one in items:
+            notices.over(one)
+        # This pod has no Redis. Of the queue in Kafka one event may be away, and another not.
+        for first in (*items, items[0]):
+            assert notices.first_over() == first
+            with pytest.raises(QueueAway):
+                await teller.note_ended()
+        assert len(notices) == 2
+
+    run(test)
+
+
 def test_a_pod_that_ends_tells_what_is_left() -> None:
     async def test(realtime: Realtime, pod: Pod, teller: Teller) -> None:
         realtime.fault = grpc.StatusCode.UNAVAILABLE
@@ -194,6 +231,12 @@ def test_what_becomes_of_an_item_and_the_places_of_a_line_are_noted(redis_url: s
         # The log of this test has no such section.
         assert await Carriers(one.pod).carry_one()
         assert take() == [("ben", "booking:failed", 0)]
+        async with redis_at(redis_url) as client:
+            await RedisHands(ask_of(client)).lapse(items["cy"])
+        await Carriers(one.pod).clean()
+        assert take() == []
+        await teller.note_ended()
+        assert take() == [("cy", "booking:failed", 0)]
 
     async def go() -> None:
         async with served(redis_url, settings=FREE) as one:

@@ -91,6 +91,25 @@ def test_the_oldest_places_make_room_and_take_none_from_turns(
     assert [user for user, _, _ in told(notices)] == ["ann", "u-3", "u-4"]
 
 
+def test_whom_time_has_ended_is_told_once_somebody_has_looked_and_room_is_made_for_news(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(noting, "WAITING_MAX", 2)
+    notices, drops = on(), list[int]()
+    notices.on_drop = lambda: drops.append(notices.dropped)
+    for user in ("ann", "ben", "ben", "cy"):
+        notices.over(item_id(user, "k", 7))
+    assert (len(notices), drops) == (2, [1])
+    for user, found in (("ben", None), ("cy", item("cy", ItemStatus.EXPIRED))):
+        assert notices.first_over() == item_id(user, "k", 7)
+        notices.looked_at(item_id(user, "k", 7), found)
+    assert notices.first_over() is None
+    assert told(notices) == [("cy", "booking:failed", 0)]
+    off = Notices()
+    off.over(item_id("ann", "k", 7))
+    assert off.first_over() is None
+
+
 def test_an_outcome_of_a_later_release_is_told_by_nobody() -> None:
     notices = on()
     notices.item(item(status=ItemStatus.COMPLETED, outcome=b"none of ours"))

@@ -13,7 +13,13 @@ from support.redis.events import EVENTS
 
 from state.domain.booking_queue.figures import ITEM_MS, RETRIES_MAX, in_turn
 from state.domain.booking_queue.items import Item, event_of
-from state.domain.booking_queue.queue import BookingQueue, Enqueued, NotTaken, Taken
+from state.domain.booking_queue.queue import (
+    BookingQueue,
+    Enqueued,
+    NotTaken,
+    Taken,
+    nobody_told,
+)
 from state.domain.booking_queue.statuses import OVER, DeadReason, ItemStatus
 
 LENGTH_MAX = 6
@@ -321,6 +327,27 @@ async def cleaning_moves_a_bounded_number_and_tells_what_it_moved(
     assert (await queue.clean(event))[:3] == (0, 0, 0)
 
 
+async def whom_time_has_ended_the_process_that_ended_them_is_told(
+    queue: BookingQueue, hands: Hands
+) -> None:
+    event, over = next(EVENTS), list[str]()
+    queue.over = over.append
+    cleaned, passed, silent = await filled(queue, event, 3)
+    await hands.lapse(cleaned)
+    assert (await queue.clean(event)).lapsed == 1
+    assert over == [cleaned]
+    await hands.lapse(passed)
+    assert (await taken_of(queue, event)).item.id == silent
+    assert over == [cleaned, passed]
+    for attempts in range(1, RETRIES_MAX + 2):
+        assert (await seen(queue, silent)).attempts == attempts
+        assert over == [cleaned, passed]
+        await hands.end_lease(silent)
+        await queue.take(event)
+    assert over == [cleaned, passed, silent]
+    queue.over = nobody_told
+
+
 async def every_event_with_items_is_found_and_served_in_turn(
     queue: BookingQueue, hands: Hands
 ) -> None:
@@ -361,6 +388,7 @@ CASES: Sequence[Case] = (
     whose_time_is_over_expires_and_is_passed_by,
     a_dead_item_is_tried_anew_or_removed_by_an_operator,
     cleaning_moves_a_bounded_number_and_tells_what_it_moved,
+    whom_time_has_ended_the_process_that_ended_them_is_told,
     every_event_with_items_is_found_and_served_in_turn,
     of_many_workers_each_has_items_of_its_own,
 )

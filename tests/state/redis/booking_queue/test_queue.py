@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from hypothesis import Phase, given, settings
 from redis.asyncio import Redis
+from support.booking_queue.hands_in_redis import RedisHands
 from support.booking_queue.suite import (
     CASES,
     LENGTH_MAX,
@@ -20,40 +21,13 @@ from support.redis.events import EVENTS
 from support.redis.locking import ask_of, redis_at, twice
 
 from state.domain.booking_queue.figures import CLEANED_AT_ONCE
-from state.domain.booking_queue.items import event_of
 from state.domain.booking_queue.queue import QueueUnreadable
 from state.domain.booking_queue.statuses import ItemStatus
 from state.redis.booking_queue.queue import RedisBookingQueue
 from state.redis.client import cluster_of
 from state.redis.keys import QUEUE_EVENTS, booking_queue
-from state.redis.scripts import Ask
 
 pytestmark = pytest.mark.redis
-
-
-class RedisHands:
-    """Moves time in Redis, for one item."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-
-    async def lapse(self, item: str) -> None:
-        keys = _keys(item)
-        if await self._ask("EXISTS", keys[7] + item):
-            await self._ask("HSET", keys[7] + item, "ends", "1")
-            await self._ask("ZADD", keys[3], "XX", "1", item)
-
-    async def end_lease(self, item: str) -> None:
-        await self._ask("ZADD", _keys(item)[2], "XX", "1", item)
-
-    async def make_due(self, item: str) -> None:
-        await self._ask("ZADD", _keys(item)[1], "XX", "1", item)
-
-
-def _keys(item: str) -> tuple[str, ...]:
-    event = event_of(item)
-    assert event is not None
-    return booking_queue(event)
 
 
 def run(url: str, test: Callable[[RedisBookingQueue, Redis], Awaitable[None]]) -> None:
@@ -67,6 +41,7 @@ def run(url: str, test: Callable[[RedisBookingQueue, Redis], Awaitable[None]]) -
 ANSWERED_ONCE = {
     "a_dead_item_is_tried_anew_or_removed_by_an_operator",
     "cleaning_moves_a_bounded_number_and_tells_what_it_moved",
+    "whom_time_has_ended_the_process_that_ended_them_is_told",
 }
 """Cases that ask whether it was this call that did it: of a repeat that is not known."""
 

@@ -6,7 +6,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from support.booking_queue.log_in_memory import CODECS, LinesHands, LinesInMemory, LogInMemory
+from support.booking_queue.log_in_memory import (
+    CODECS,
+    IDS,
+    LinesHands,
+    LinesInMemory,
+    LogInMemory,
+)
+from support.booking_queue.played import EVENT, Clock, ops, played
 from support.booking_queue.suite import (
     CASES,
     LENGTH_MAX,
@@ -22,25 +29,21 @@ from support.booking_queue.suite import (
 from support.pods.conditions import until
 from support.redis.events import EVENTS
 
-from state.domain.booking_queue.figures import CLEANED_AT_ONCE, ITEM_MS, LEASE_MS
-from state.domain.booking_queue.items import item_id
+from schemas.topics import BOOKING_QUEUE
+from serdes.decoding import Decoded, TopicDecoder
+from state.domain.booking_queue.figures import CLEANED_AT_ONCE
 from state.domain.booking_queue.line import Kept
-from state.domain.booking_queue.queue import Enqueued, QueueAway, Taken
-from state.domain.booking_queue.statuses import DeadReason
+from state.domain.booking_queue.queue import Enqueued, QueueAway
+from state.domain.keys import partition_of
 from state.kafka.command_log import AppendUnknown, NotAppended
+from state.records.event import event_key
+from state.views.booking_queue import queue as queue_module
+from state.views.booking_queue.contents import BookingLines
 from state.views.booking_queue.queue import KafkaBookingQueue, wall_clock_ms
+from state.views.following.ages import boot_clock_ns
 
 PATIENT_S = 60.0
-
-
-class Clock:
-    """Of a log, or of a pod."""
-
-    def __init__(self, ms: int = 1_900_000_000_000) -> None:
-        self.ms = ms
-
-    def __call__(self) -> int:
-        return self.ms
+DECODER = TopicDecoder(BOOKING_QUEUE, IDS)
 
 
 def pod_of(
@@ -77,53 +80,14 @@ def test_a_queue_in_a_log_does_as_the_model(told: list[Step]) -> None:
     asyncio.run(go())
 
 
-_ops = st.lists(
-    st.one_of(
-        st.tuples(st.sampled_from(["enqueue", "cancel"]), st.integers(0, 8)),
-        st.tuples(
-            st.sampled_from(["take", "complete", "fail", "fail for good", "clean", "requeue"]),
-            st.integers(0, 2),
-        ),
-        st.tuples(st.just("time"), st.sampled_from([1, 6_000, LEASE_MS + 1, ITEM_MS])),
-    ),
-    min_size=10,
-    max_size=60,
-)
-
-
-async def _played(queue: KafkaBookingQueue, clock: Clock, ops: list[tuple[str, int]]) -> None:
-    event, taken = 7, list[Taken]()
-    for name, number in ops:
-        item = item_id(f"u-{number}", "k", event)
-        match name:
-            case "enqueue":
-                await queue.enqueue(event, f"u-{number}", "k", b"{}")
-            case "cancel":
-                await queue.cancel(item, f"u-{number}")
-            case "take" if (one := await queue.take(event)) is not None:
-                taken.append(one)
-            case "complete" if taken:
-                await queue.complete(taken[-1 - number % len(taken)], b"held")
-            case "fail" | "fail for good" if taken:
-                which = taken[-1 - number % len(taken)]
-                await queue.fail(which, DeadReason.UNKNOWN, is_final=name != "fail")
-            case "clean":
-                await queue.clean(event)
-            case "requeue":
-                for dead in await queue.dead(event, 1):
-                    await queue.requeue(dead)
-            case "time":
-                clock.ms += number
-
-
 def _kept(lines: LinesInMemory) -> dict[str, Kept]:
     with lines.lines() as found:
-        return dict(found.of(7)._items)
+        return dict(found.of(EVENT)._items)
 
 
-@given(_ops, st.integers(0, 60))
+@given(ops, st.integers(0, 60))
 def test_a_pod_that_begins_in_the_middle_knows_of_what_came_since_what_all_others_know(
-    ops: list[tuple[str, int]], first: int
+    told: list[tuple[str, int]], first: int
 ) -> None:
     """The log forgets its oldest records: nothing that came later hangs on them."""
 
@@ -131,7 +95,7 @@ def test_a_pod_that_begins_in_the_middle_knows_of_what_came_since_what_all_other
         clock = Clock()
         log = LogInMemory(clock_ms=clock)
         queue, lines = pod_of(log, clock)
-        await _played(queue, clock, ops)
+        await played(queue, clock, told)
         all_that_is_known = _kept(lines)
         assert _kept(LinesInMemory(log)) == all_that_is_known
         # Of these it may know less: but no item is known for as long as the log keeps records.
@@ -171,6 +135,97 @@ def test_of_two_pods_that_ask_for_the_same_item_the_one_that_comes_later_gets_th
         log.release()
         had = [taken.item.id for taken in await asyncio.gather(*taking) if taken]
         assert had == items
+
+    asyncio.run(go())
+
+
+def named_in(log: LogInMemory) -> list[str]:
+    """Return the items that records which are on their way name, in the order of the log."""
+    found = []
+    for record in log.held:
+        verdict = DECODER.decode(record.value())
+        assert isinstance(verdict, Decoded)
+        assert verdict.name.endswith("TakeItem")
+        found.append(verdict.fields[1].decode())
+    return found
+
+
+def test_workers_of_a_pod_name_items_side_by_side_in_the_order_of_the_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(queue_module, "NAMED_MAX", 3)
+
+    async def go() -> None:
+        log, event = LogInMemory(), next(EVENTS)
+        queue, _ = pod_of(log)
+        items = await filled(queue, event, 5)
+        log.holds = True
+        taking = [asyncio.create_task(queue.take(event)) for _ in items]
+        await until(lambda: len(log.held) == 3)
+        # No more than so many are on their way.
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert named_in(log) == items[:3]
+        log.release()
+        had = [taken.item.id for taken in await asyncio.gather(*taking) if taken]
+        assert had == items
+        assert not queue._named
+        assert await queue.take(event) is None
+
+    asyncio.run(go())
+
+
+def test_whose_record_does_not_get_into_the_log_is_first_again() -> None:
+    async def go() -> None:
+        log, event = LogInMemory(), next(EVENTS)
+        queue, _ = pod_of(log)
+        items = await filled(queue, event, 2)
+        log.refusal = NotAppended("no")
+        taking = [asyncio.create_task(queue.take(event)) for _ in items]
+        assert [type(one) for one in await asyncio.gather(*taking, return_exceptions=True)] == [
+            QueueAway
+        ] * 2
+        log.refusal = None
+        assert [(await taken_of(queue, event)).item.id for _ in items] == items
+
+    asyncio.run(go())
+
+
+def test_a_worker_that_is_cancelled_leaves_no_item_named() -> None:
+    async def go() -> None:
+        log, event = LogInMemory(), next(EVENTS)
+        queue, _ = pod_of(log)
+        [item] = await filled(queue, event, 1)
+        log.holds = True
+        reached = await queue.reach(event)
+        assert isinstance(reached, asyncio.Future)
+        # Before its record is on its way, and so for ever where it is forgotten.
+        reached.cancel()
+        await asyncio.wait([reached])
+        assert not log.held
+        log.release()
+        assert (await taken_of(queue, event)).item.id == item
+
+    asyncio.run(go())
+
+
+def test_a_partition_that_nobody_hears_of_is_no_trouble_of_events_on_others() -> None:
+    async def go() -> None:
+        lines = BookingLines(DECODER)
+        reading = lines.new_reading(2)
+        reading.partitions[0].ends_at(0, boot_clock_ns())
+        lines.publish(reading)
+        queue = KafkaBookingQueue(lines, LogInMemory(), CODECS)
+        [here, *_], [away, *_] = (
+            [event for event in range(99) if partition_of(event_key(event), 2) == number]
+            for number in (0, 1)
+        )
+        assert await queue.events() == ()
+        assert await queue.take(here) is None
+        assert (await queue.standing(here)).length == 0
+        for ask in (queue.take, queue.standing, queue.clean):
+            with pytest.raises(QueueAway):
+                await ask(away)
 
     asyncio.run(go())
 
