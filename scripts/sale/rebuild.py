@@ -42,7 +42,8 @@ class Rebuild:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "scripts.program", *words],
                 cwd=ROOT,
-                env=environment_at(self._where),
+                # Without a lease: whoever comes after one that was killed would wait for its end.
+                env=environment_at(self._where) | {"REDIS_URL": ""},
                 stdout=said,
             )
 

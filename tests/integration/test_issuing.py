@@ -278,6 +278,7 @@ def assert_tables_follow(box: Box) -> None:
         "KAFKA_BROKERS": box.seats.brokers,
         "SCHEMA_REGISTRY_URL": "http://127.0.0.1:1",
         "DATABASE_URL": database.url,
+        "REDIS_URL": "",
     }
     done = run(environment, "scripts.program", "tables", "rebuild", "--yes", "--json")
     assert done.returncode == 0, done.stderr

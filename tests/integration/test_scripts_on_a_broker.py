@@ -144,6 +144,8 @@ class Live:
         return os.environ | {
             "KAFKA_BROKERS": self.where.brokers,
             "SCHEMA_REGISTRY_URL": self.where.registry_url,
+            # Whoever comes after a rebuild that was killed would wait for the end of its lease.
+            "REDIS_URL": "",
         }
 
     def result(self, done: "subprocess.CompletedProcess[str]", code: int) -> dict[str, Any]:
