@@ -15,7 +15,8 @@ from fastapi.security import HTTPBearer
 from api.access.addresses import counted_network
 from api.access.identity import BUYER, OPERATOR, Identity
 from api.pod import Pod
-from api.web.problems import Problem, retry_after
+from api.web.problems import Problem, bad, retry_after
+from api.web.requests import Scope
 from state.domain.reasons import ApiReason
 from state.redis.keys import limit_of_network, limit_of_user
 
@@ -49,10 +50,27 @@ Anyone = Annotated[Identity, Depends(anyone)]
 """A parameter of an endpoint: who asks, once it is certain that they may; so are the other two."""
 
 
+def buyer_in(pod: Pod, scope: Scope) -> tuple[Identity, str]:
+    """Return who follows a stream that takes no query, and the `Last-Event-ID` of the request.
+
+    Such streams answer before the documented application does. Raises Problem.
+    """
+    headers = dict(scope["headers"])
+    who = scope["state"]["identity"] = pod.verifier.identify(headers.get(b"authorization"))
+    _check_role(who, BUYER)
+    if scope["query_string"]:
+        bad("query", "nothing")
+    return who, headers.get(b"last-event-id", b"").decode("latin-1").strip()
+
+
+def _check_role(who: Identity, role: str) -> None:
+    if role not in who.roles:
+        raise Problem.of(ApiReason.NOT_ALLOWED, f"Use a token with the role {role}.")
+
+
 def _demanding(role: str) -> Callable[[Identity], Awaitable[Identity]]:
     async def demand(identity: Anyone) -> Identity:
-        if role not in identity.roles:
-            raise Problem.of(ApiReason.NOT_ALLOWED, f"Use a token with the role {role}.")
+        _check_role(identity, role)
         return identity
 
     return demand

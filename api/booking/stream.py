@@ -16,8 +16,7 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Path, Request
 from fastapi.responses import Response
 
-from api.access.identity import BUYER
-from api.guard import buyer, pod_of
+from api.guard import buyer, buyer_in, pod_of
 from api.pod import Pod
 from api.streaming.client import Direct
 from api.streaming.following import ID_BYTES_MAX, Follower, Followers
@@ -132,17 +131,11 @@ def streams_of(pod: Pod) -> ItemStreams:
 
 async def answer(pod: Pod, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with a stream; raises Problem."""
-    headers = dict(scope["headers"])
-    who = scope["state"]["identity"] = pod.verifier.identify(headers.get(b"authorization"))
-    if BUYER not in who.roles:
-        raise Problem.of(ApiReason.NOT_ALLOWED, f"Use a token with the role {BUYER}.")
+    who, last_event_id = buyer_in(pod, scope)
     path: str = scope["path"]
     item_id = path[len(PREFIX) : -len(SUFFIX)]
     if ITEM_ID.fullmatch(item_id) is None:
         bad("path.queue_item_id", "an id that EnqueueBooking has given out")
-    if scope["query_string"]:
-        bad("query", "nothing")
-    last_event_id = headers.get(b"last-event-id", b"").decode("latin-1").strip()
     await streams_of(pod).follow(item_id, who.user_id, last_event_id, receive, send)
 
 

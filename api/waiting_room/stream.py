@@ -17,9 +17,8 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import Response
 
-from api.access.identity import BUYER
 from api.admission.desk import Stand
-from api.guard import buyer, pod_of
+from api.guard import buyer, buyer_in, pod_of
 from api.pod import Pod
 from api.streaming.client import Direct
 from api.streaming.following import ID_BYTES_MAX, Follower, Followers
@@ -123,17 +122,11 @@ def streams_of(pod: Pod) -> PlaceStreams:
 
 async def answer(pod: Pod, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with a stream; raises Problem."""
-    headers = dict(scope["headers"])
-    who = scope["state"]["identity"] = pod.verifier.identify(headers.get(b"authorization"))
-    if BUYER not in who.roles:
-        raise Problem.of(ApiReason.NOT_ALLOWED, f"Use a token with the role {BUYER}.")
+    who, last_event_id = buyer_in(pod, scope)
     path: str = scope["path"]
     event_id = whole_in(path[len(PREFIX) : -len(SUFFIX)])
     if event_id is None:
         bad("path.event_id", "a whole number from 0 to 2^63 - 1")
-    if scope["query_string"]:
-        bad("query", "nothing")
-    last_event_id = headers.get(b"last-event-id", b"").decode("latin-1").strip()
     await streams_of(pod).follow(event_id, who.user_id, last_event_id, receive, send)
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -69,6 +69,17 @@ class Appended(NamedTuple):
 
     partition: int
     offset: int
+
+
+class Appender(Protocol):
+    """Appends records to one topic; what a CommandLog is to those who have one."""
+
+    @property
+    def partitions(self) -> int: ...
+
+    async def send(
+        self, key: bytes, value: bytes, *, partition: int, headers: Headers = ()
+    ) -> Appended: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,9 +44,9 @@ from state.views.following.reading import (
     ReadingCounters,
     Skipped,
     fault_of,
-    until,
     verdict_on,
 )
+from state.views.following.waits import WaitedFor
 
 log = logging.getLogger(__name__)
 
@@ -220,7 +220,7 @@ def _told(line: EventLine, command: QueueCommand, did: Any, now_ms: int) -> Done
     return Done(did, line.look(command.item.decode()))
 
 
-class BookingLines:
+class BookingLines(WaitedFor[LinesReading, ReadingCounters]):
     """Look-ups and waits over the lines; this class knows no broker.
 
     length_max: items of an event that are not over. All pods must have the same.
@@ -234,17 +234,12 @@ class BookingLines:
         length_max: int = LENGTH_MAX,
         clock_ns: Callable[[], int] = boot_clock_ns,
     ) -> None:
-        self.counters = ReadingCounters()
+        super().__init__(ReadingCounters())
         self.calls = Calls()
-        self.trouble = ""
         self._decoder = decoder
         self._learn = learn
         self._length_max = length_max
         self._clock_ns = clock_ns
-        self._wakers: frozenset[Callable[[], None]] = frozenset()
-        self._wakers_lock = threading.Lock()
-        self._is_ready = False
-        self._closed = False
         self._reading = self.new_reading(1)
 
     # --- look-ups --------------------------------------------------------------------------
@@ -255,10 +250,6 @@ class BookingLines:
         reading = self._reading
         with reading.lock:
             yield reading.lines
-
-    def is_ready(self) -> bool:
-        """Say whether the topic was read to the ends that it had at start."""
-        return self._is_ready
 
     def oldest_ms(self) -> int:
         """Return the highest age of an answer; `UNKNOWN_AGE_MS` or more before the start."""
@@ -280,7 +271,7 @@ class BookingLines:
             return self._freshness_of(event_id).known_ns >= asked_ns
 
         self.refresh()
-        return await until(is_read, timeout_s, self._waking, lambda: self._closed)
+        return await self.until(is_read, timeout_s)
 
     def _freshness_of(self, event_id: int) -> Freshness:
         partitions = self._reading.partitions
@@ -288,20 +279,6 @@ class BookingLines:
 
     def refresh(self) -> None:
         """Ask for the topic's end now. Does nothing here: `BookingLog` has a broker."""
-
-    @contextmanager
-    def _waking(self, wake: Callable[[], None]) -> Iterator[None]:
-        with self._wakers_lock:
-            self._wakers |= {wake}
-        try:
-            yield
-        finally:
-            with self._wakers_lock:
-                self._wakers -= {wake}
-
-    def _wake(self) -> None:
-        for wake in self._wakers:
-            wake()
 
     # --- what the feed's thread tells ------------------------------------------------------
 
@@ -330,23 +307,3 @@ class BookingLines:
                 self.calls.tell(*change)
         if reading is self._reading:
             self._wake()
-
-    def publish(self, reading: LinesReading) -> None:
-        """Answer from this reading from now on, since it is complete."""
-        self._reading = reading
-        self.counters.readings += 1
-        self._is_ready = True
-        self._wake()
-
-    def refreshed(self) -> None:
-        """Wake all who wait, since a heartbeat was answered and the age is lower."""
-        self._wake()
-
-    def end_waits(self) -> None:
-        """Answer everybody who waits to have read, and let nobody wait for that any more."""
-        self._closed = True
-        self._wake()
-
-    def troubled(self, trouble: str) -> None:
-        """Note why the topic cannot be followed; an empty string when it can again."""
-        self.trouble = trouble

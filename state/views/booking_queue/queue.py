@@ -9,9 +9,8 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Final
 
-from infra.process.record_ids import Headers
 from state.domain.booking_queue.figures import REQUEST_BYTES_MAX
 from state.domain.booking_queue.items import Item, event_of, item_id
 from state.domain.booking_queue.queue import (
@@ -26,7 +25,7 @@ from state.domain.booking_queue.queue import (
 )
 from state.domain.booking_queue.statuses import DeadReason, ItemStatus
 from state.domain.keys import partition_of
-from state.kafka.command_log import Appended, AppendUnknown, NotAppended
+from state.kafka.command_log import Appender, AppendUnknown, NotAppended
 from state.records.booking_queue.commands import (
     CancelItem,
     CleanLine,
@@ -51,17 +50,6 @@ STALE_MS: Final = 5_000
 
 NAMED_MAX: Final = 64
 """Items that a process names to the log at once; the next one waits for an answer."""
-
-
-class Appender(Protocol):
-    """Appends records to the topic `booking-queue`; a CommandLog of that topic."""
-
-    @property
-    def partitions(self) -> int: ...
-
-    async def send(
-        self, key: bytes, value: bytes, *, partition: int, headers: Headers = ()
-    ) -> Appended: ...
 
 
 def wall_clock_ms() -> int:

@@ -14,9 +14,7 @@ sees to it that these are the same in the end.
 
 import logging
 import re
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Unpack
 
@@ -37,9 +35,9 @@ from state.views.following.reading import (
     ReadingCounters,
     Skipped,
     fault_of,
-    until,
     verdict_on,
 )
+from state.views.following.waits import WaitedFor
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +141,7 @@ class CatalogueReading(Reading):
         return False
 
 
-class Events:
+class Events(WaitedFor[CatalogueReading, CatalogueCounters]):
     """Look-ups and waits over the events; this class knows no broker."""
 
     def __init__(
@@ -153,15 +151,10 @@ class Events:
         *,
         clock_ns: Callable[[], int] = boot_clock_ns,
     ) -> None:
-        self.counters = CatalogueCounters()
-        self.trouble = ""
+        super().__init__(CatalogueCounters())
         self._decoder = decoder
         self._learn = learn
         self._clock_ns = clock_ns
-        self._wakers: frozenset[Callable[[], None]] = frozenset()
-        self._wakers_lock = threading.Lock()
-        self._is_ready = False
-        self._closed = False
         self._reading = self.new_reading(1)
         # The listing, and the reading and its count of changes that the listing was made from.
         self._listing: tuple[CatalogueReading, int, tuple[Listed, ...]] = (self._reading, 0, ())
@@ -191,10 +184,6 @@ class Events:
             )
             self._listing = (reading, changes, listing)
         return listing
-
-    def is_ready(self) -> bool:
-        """Say whether the catalogue has read the topic to the ends that it had at start."""
-        return self._is_ready
 
     def staleness_ms(self) -> int:
         """Return the highest age of an answer; `UNKNOWN_AGE_MS` or more before the start."""
@@ -234,27 +223,6 @@ class Events:
 
         return await self.until(is_read, timeout_s)
 
-    async def until(self, is_met: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until records of the topic make `is_met()` true; return whether it is.
-
-        is_met: called on the loop, whenever records were taken in.
-        """
-        return await until(is_met, timeout_s, self._waking, lambda: self._closed)
-
-    @contextmanager
-    def _waking(self, wake: Callable[[], None]) -> Iterator[None]:
-        with self._wakers_lock:
-            self._wakers |= {wake}
-        try:
-            yield
-        finally:
-            with self._wakers_lock:
-                self._wakers -= {wake}
-
-    def _wake(self) -> None:
-        for wake in self._wakers:
-            wake()
-
     # --- what the feed's thread tells ------------------------------------------------------
 
     def new_reading(self, partitions: int, topic_id: str = "") -> CatalogueReading:  # noqa: ARG002
@@ -273,26 +241,6 @@ class Events:
         """Wake all who wait, also after records that changed nothing: some wait to read them."""
         if reading is self._reading:
             self._wake()
-
-    def publish(self, reading: CatalogueReading) -> None:
-        """Answer from this reading from now on, since it is complete."""
-        self._reading = reading
-        self.counters.readings += 1
-        self._is_ready = True
-        self._wake()
-
-    def refreshed(self) -> None:
-        """Wake all who wait, since a heartbeat was answered and the age is lower."""
-        self._wake()
-
-    def end_waits(self) -> None:
-        """Answer everybody who waits now, and let nobody wait any more."""
-        self._closed = True
-        self._wake()
-
-    def troubled(self, trouble: str) -> None:
-        """Note why the catalogue cannot follow the topic; an empty string when it can again."""
-        self.trouble = trouble
 
 
 class EventCatalogue(Events, LiveView):

@@ -8,13 +8,12 @@ the last record of an event, which is the one that compaction keeps, is the one 
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Final, Protocol
+from typing import Final
 
-from infra.process.record_ids import Headers
 from serdes.wire import VALUE_BYTES_MAX
 from state.domain.event import Event
 from state.domain.keys import partition_of
-from state.kafka.command_log import Appended, AppendUnknown, TooLarge
+from state.kafka.command_log import Appender, AppendUnknown, TooLarge
 from state.records.event import EventEncoder, event_key
 from state.views.events.catalogue import Events
 
@@ -29,17 +28,6 @@ class Contended(Exception):
 
     Operator action: ask again.
     """
-
-
-class Appender(Protocol):
-    """Appends records to the topic `events`; a CommandLog of that topic."""
-
-    @property
-    def partitions(self) -> int: ...
-
-    async def send(
-        self, key: bytes, value: bytes, *, partition: int, headers: Headers = ()
-    ) -> Appended: ...
 
 
 @dataclass(frozen=True, slots=True)
