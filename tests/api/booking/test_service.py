@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -310,6 +311,27 @@ def test_who_goes_away_in_a_stream_leaves_nothing_behind_and_a_user_has_so_many(
         assert (await refused(again.read()))[0] == "UNAVAILABLE"
 
     run(redis_url, test, settings={"streams_per_user": 2})
+
+
+def test_a_deadline_ends_its_call_and_never_the_item_that_it_is_about(redis_url: str) -> None:
+    async def test(one: Served) -> None:
+        enqueued = await one.stub.EnqueueBooking(wish(), metadata=of("ann"), timeout=WAIT_S)
+        item = enqueued.queue_item_id
+        request = messages.WatchPositionRequest(queue_item_id=item)
+        watched = one.stub.WatchPosition(request, metadata=of("ann"), timeout=0.5)
+        assert (await watched.read()).position == 1
+        assert (await refused(watched.read()))[0] == "DEADLINE_EXCEEDED"
+        # Its place among the streams is free again, and the item waits as long as any.
+        await until(lambda: not len(one.service._streams), WAIT_S)
+        again = await one.stub.EnqueueBooking(wish(), metadata=of("ann"), timeout=WAIT_S)
+        assert (again.is_new, again.expires_at_ms) == (False, enqueued.expires_at_ms)
+        # A call whose deadline passed may have had its effect; the same again tells.
+        cancel = messages.CancelQueueItemRequest(queue_item_id=item)
+        with suppress(grpc.aio.AioRpcError):
+            await one.stub.CancelQueueItem(cancel, metadata=of("ann"), timeout=0.001)
+        assert (await one.stub.CancelQueueItem(cancel, metadata=of("ann"))).cancelled == 1
+
+    run(redis_url, test, settings={"streams_per_user": 1})
 
 
 def test_what_lies_there_that_is_none_of_ours_is_an_error_of_ours_and_shows_nothing(
