@@ -121,7 +121,7 @@ class Oracle:
 
     def _note(self, section: Section) -> None:
         section.applied = (self._offset, self.time.ms)
-        largest = max(row.longest for row in section.rows)
+        largest = max(section.longest)
         counts = (self.time.ms, section.version, section.free, section.held, largest)
         section.history.append(counts)
         section.history_by_offset[self._offset] = counts

@@ -1,10 +1,13 @@
 """Seats and sections as the oracle sees them: lists, looked through from the first seat on.
 
-A seat is None while free, BLOCKED, or the id of the reservation that has it.
+A seat is None while free, BLOCKED, or the id of the reservation that has it. What is asked of each
+row again and again is searched in the row as a text; tests compare that with a look at each seat.
 """
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 # A list of the world's, not a rule of ours: the one thing shared with what is judged.
@@ -15,6 +18,8 @@ Place = tuple[int, int]  # row, seat
 Counts = tuple[int, int, int, int, int]  # timestamp, version, free, held, largest block
 
 BLOCKED = ""
+FREE, TAKEN, AISLE = b".", b"x", b"|"
+AS_BITS = bytes.maketrans(FREE + TAKEN, b"10")
 LOOKAHEAD_ROWS = 4
 TIME_MS_MAX = 253_402_300_799_999
 HOLD_MS_MAX = 30 * 86_400_000
@@ -24,11 +29,32 @@ AMOUNT_MAX = 10**12 - 1
 
 @dataclass(slots=True)
 class Row:
-    """Seats of one row, and the indexes that an aisle separates from the seat before."""
+    """Seats of one row, and the indexes that an aisle separates from the seat before.
+
+    longest: seats of its longest run of adjacent free ones.
+    """
 
     seats: list[str | None]
     aisles: frozenset[int]
-    longest: int = 0
+    longest: int = field(init=False)
+    # A character for each seat, and one before each that an aisle is before; `_at`: of each seat.
+    _text: bytearray = field(init=False, repr=False)
+    _at: Sequence[int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        aisles = sorted(self.aisles)
+        seats = range(len(self.seats))
+        self._at = [seat + bisect_right(aisles, seat) for seat in seats] if aisles else seats
+        signs = [FREE if holder is None else TAKEN for holder in self.seats]
+        self._text = bytearray().join(signs)
+        for aisle in reversed(aisles):
+            self._text[aisle:aisle] = AISLE
+        self.measure()
+
+    def give(self, seat: int, holder: str | None) -> None:
+        """Hand a seat to a holder, or back (None); `measure` it when all of them are."""
+        self.seats[seat] = holder
+        self._text[self._at[seat]] = ord(FREE if holder is None else TAKEN)
 
     def free(self, seat: int) -> bool:
         """Say whether the seat exists and is free."""
@@ -40,11 +66,10 @@ class Row:
 
     def places(self, count: int) -> Iterator[int]:
         """Yield every first seat of `count` adjacent free ones, lowest first."""
-        run = 0
-        for seat, holder in enumerate(self.seats):
-            run = 0 if holder is not None else 1 if seat in self.aisles else run + 1
-            if run >= count:
-                yield seat - count + 1
+        at = self._text.find(FREE * count)
+        while at >= 0:
+            yield at - self._text.count(AISLE, 0, at)
+            at = self._text.find(FREE * count, at + 1)
 
     def leaves_single(self, taken: set[int]) -> bool:
         """Say whether taking these free seats leaves a free neighbour of theirs on its own."""
@@ -59,12 +84,12 @@ class Row:
 
     def measure(self) -> None:
         """Count the longest run of adjacent free seats again."""
-        run = best = 0
-        for seat, holder in enumerate(self.seats):
-            run = 0 if holder is not None else 1 if seat in self.aisles else run + 1
-            if run > best:  # noqa: PLR1730 (for each seat of the row: a call would take most of it)
-                best = run
-        self.longest = best
+        text = self._text.replace(AISLE, TAKEN) if self.aisles else self._text
+        self.longest = max(map(len, text.split(TAKEN)))
+
+    def free_bits(self) -> int:
+        """Return its free seats as bits, the first seat the lowest."""
+        return int(self._text[::-1].translate(AS_BITS, AISLE) or b"0", 2)
 
 
 @dataclass(slots=True)
@@ -73,6 +98,7 @@ class Section:
 
     applied: offset and log time of the last command applied.
     seat_count: all seats, whatever has become of them.
+    longest: of each row, the seats of its longest run of adjacent free ones.
     """
 
     opened: Command
@@ -87,24 +113,30 @@ class Section:
     history: list[Counts] = field(default_factory=list)
     history_by_offset: dict[int, Counts] = field(default_factory=dict)
     seat_count: int = field(init=False)
+    longest: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.longest = [row.longest for row in self.rows]
         self.seat_count = sum(len(row.seats) for row in self.rows)
 
     def bitmap(self, holder: str | None) -> bytes:
         """Return the seats of one holder as bits, each row rounded up to a byte."""
         packed = bytearray()
         for row in self.rows:
-            bits = sum(1 << seat for seat, has in enumerate(row.seats) if has == holder)
+            if holder is None:
+                bits = row.free_bits()
+            else:
+                bits = sum(1 << seat for seat, has in enumerate(row.seats) if has == holder)
             packed += bits.to_bytes((len(row.seats) + 7) // 8, "little")
         return bytes(packed)
 
     def give(self, places: list[Place], holder: str | None) -> None:
         """Hand seats to a holder, or back (None)."""
         for row, seat in places:
-            self.rows[row].seats[seat] = holder
+            self.rows[row].give(seat, holder)
         for row in {row for row, _ in places}:
             self.rows[row].measure()
+            self.longest[row] = self.rows[row].longest
 
     def exists(self, place: Place) -> bool:
         """Say whether the section has this seat."""
@@ -122,12 +154,13 @@ def best_available(
     """Return adjacent seats of one row, front rows first, as the section's orphan rule wants."""
     if section.free < count:
         return "SOLD_OUT", None
-    able = [index for index, row in enumerate(section.rows) if row.longest >= count]
+    rule = section.opened["orphanRule"]
+    most = {"PREFER": LOOKAHEAD_ROWS, "STRICT": len(section.rows), "OFF": 1}[rule]
+    each_able = (index for index, longest in enumerate(section.longest) if longest >= count)
+    able = list(islice(each_able, most))
     if not able:
         return "NO_ADJACENT_SEATS", None
-    rule = section.opened["orphanRule"]
-    looked_at = {"PREFER": able[:LOOKAHEAD_ROWS], "STRICT": able, "OFF": []}[rule]
-    for index in looked_at:
+    for index in able if rule != "OFF" else ():
         row = section.rows[index]
         for first in row.places(count):
             if not row.leaves_single(set(range(first, first + count))):

@@ -14,6 +14,7 @@ from support.seats.seatmap import section as shown
 
 from scripts.auditing.oracle.seats import (
     AMOUNT_MAX,
+    BLOCKED,
     HOLD_MS_MAX,
     PAYMENT_MS_MAX,
     TIME_MS_MAX,
@@ -44,13 +45,41 @@ def section_of(*rows: str, rule: str = "PREFER") -> Section:
                 aisles.add(len(seats))
             else:
                 seats.append(None if sign == "." else "somebody")
-        row = Row(seats, frozenset(aisles))
-        row.measure()
-        made.append(row)
+        made.append(Row(seats, frozenset(aisles)))
     plans = [row_plan(str(at), len(row.seats), *row.aisles) for at, row in enumerate(made)]
     section = Section(open_section("A", 7, plans, orphanRule=rule), made)
     section.free = sum(seat is None for row in made for seat in row.seats)
     return section
+
+
+def runs_before(row: Row) -> list[int]:
+    """Return how many free seats end at each seat without a border, seen one by one."""
+    runs: list[int] = []
+    for seat, holder in enumerate(row.seats):
+        before = 0 if seat in row.aisles or not runs else runs[-1]
+        runs.append(0 if holder is not None else before + 1)
+    return runs
+
+
+@given(
+    st.text(".x|", min_size=1, max_size=30).map(lambda text: re.sub(r"\|+", "|", text).strip("|")),
+    st.lists(st.tuples(st.integers(0, 29), st.sampled_from((None, "ann", BLOCKED))), max_size=20),
+)
+def test_a_row_searched_as_a_text_is_the_row_looked_at_seat_by_seat(
+    text: str, changes: list[tuple[int, str | None]]
+) -> None:
+    section = section_of(text or ".")
+    [row] = section.rows
+    for at, holder in ((-1, None), *changes):
+        if 0 <= at < len(row.seats):
+            section.give([(0, at)], holder)
+        runs = runs_before(row)
+        assert section.longest == [row.longest] == [max(runs)]
+        for count in range(1, len(row.seats) + 2):
+            ends = [seat for seat, run in enumerate(runs) if run >= count]
+            assert list(row.places(count)) == [seat - count + 1 for seat in ends]
+        free = sum(1 << seat for seat, run in enumerate(runs) if run)
+        assert section.bitmap(None) == free.to_bytes((len(row.seats) + 7) // 8, "little")
 
 
 @pytest.mark.parametrize(
