@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 
 from api.booking import callers
 from api.booking.callers import Context
+from api.booking.looking import looks_of
 from api.booking.messages import (
     cancelled_body,
     enqueued_body,
@@ -204,9 +205,9 @@ class BookingService:
             _refuse_unreadable(request)
             who = await callers.caller(self._pod, context, "position")
             with self._streams.of(who.user_id):
-                last = None
+                last, looks = None, looks_of(self._pod)
                 while not self._pod.draining.is_set():
-                    item = await self._own(request.queue_item_id, who.user_id)
+                    item = _found(await looks.look(request.queue_item_id), who.user_id)
                     now = position_body(item)
                     if now != last:
                         yield now

@@ -16,6 +16,7 @@ import orjson
 from fastapi import APIRouter, Depends, Header, Path, Request
 from fastapi.responses import Response
 
+from api.booking.looking import looks_of
 from api.guard import buyer, buyer_in, pod_of
 from api.pod import Pod
 from api.streaming.client import Direct
@@ -33,9 +34,6 @@ from state.records.booking_queue.wishes import WishUnreadable, decoded_outcome
 
 PREFIX: Final = "/v1/booking-queue/"
 SUFFIX: Final = "/events"
-
-LOOKED_AT_ONCE: Final = 100
-"""Items that are looked at at the same time."""
 
 
 class ItemStreams(Followers[str]):
@@ -64,13 +62,11 @@ class ItemStreams(Followers[str]):
             await self.serve(item_id, follower, _frame(follower, item), receive, send)
 
     async def look(self, group: int) -> None:  # noqa: ARG002  (a look is no sign of life)
-        items = list(self._followers)
-        for first in range(0, len(items), LOOKED_AT_ONCE):
-            await asyncio.gather(*map(self._look_at, items[first : first + LOOKED_AT_ONCE]))
+        await asyncio.gather(*map(self._look_at, list(self._followers)))
 
     async def _look_at(self, item_id: str) -> None:
         try:
-            item = await self._pod.booking.queue.look(item_id)
+            item = await looks_of(self._pod).look(item_id)
             is_away = False
         except QueueAway:
             item, is_away = None, True

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from state.domain.booking_queue.items import Item
 from state.domain.booking_queue.statuses import DeadReason, ItemStatus
+
+LOOKED_AT_ONCE: Final = 100
+"""Items that one call looks at: the time of whoever keeps the queue is bounded."""
 
 
 class QueueAway(Exception):
@@ -129,6 +132,9 @@ class BookingQueue(Protocol):
 
     async def look(self, item_id: str) -> Item | None:
         """Return an item, or None where it was never there, or is over for too long."""
+
+    async def look_all(self, event_id: int, item_ids: Sequence[str]) -> tuple[Item | None, ...]:
+        """Return items of one event, each as `look` does; `LOOKED_AT_ONCE` at most."""
 
     async def cancel(self, item_id: str, user_id: str) -> Item | None:
         """Take an item back if it waits; return how it stands then, None for no item of this user.

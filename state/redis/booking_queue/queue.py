@@ -27,6 +27,7 @@ from state.domain.booking_queue.figures import (
 )
 from state.domain.booking_queue.items import Item, event_of, item_id
 from state.domain.booking_queue.queue import (
+    LOOKED_AT_ONCE,
     Enqueued,
     NotTaken,
     QueueAway,
@@ -97,9 +98,14 @@ class RedisBookingQueue:
         event_id = event_of(item_id)
         if event_id is None:
             return None
+        [item] = await self.look_all(event_id, (item_id,))
+        return item
+
+    async def look_all(self, event_id: int, item_ids: Sequence[str]) -> tuple[Item | None, ...]:
+        assert len(item_ids) <= LOOKED_AT_ONCE
         with _as_away():
-            told = await _LOOK.run(self._ask, booking_queue(event_id), (item_id,))
-        return _item(item_id, told)
+            told = await _LOOK.run(self._ask, booking_queue(event_id), tuple(item_ids))
+        return tuple(map(_item, item_ids, told))
 
     async def cancel(self, item_id: str, user_id: str) -> Item | None:
         event_id = event_of(item_id)

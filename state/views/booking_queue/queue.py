@@ -8,7 +8,7 @@ it is worth the while to have the log look after its time.
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from state.domain.booking_queue.figures import REQUEST_BYTES_MAX
@@ -97,12 +97,16 @@ class KafkaBookingQueue:
         event_id = event_of(item_id)
         if event_id is None:
             return None
-        item = self._known(event_id, item_id)
-        if item is None:
+        [item] = await self.look_all(event_id, (item_id,))
+        return item
+
+    async def look_all(self, event_id: int, item_ids: Sequence[str]) -> tuple[Item | None, ...]:
+        items = self._known(event_id, item_ids)
+        if None in items:
             # Another pod may have been told of it just now.
             await self._read(event_id)
-            item = self._known(event_id, item_id)
-        return item
+            items = self._known(event_id, item_ids)
+        return items
 
     async def cancel(self, item_id: str, user_id: str) -> Item | None:
         item = await self.look(item_id)
@@ -236,14 +240,14 @@ class KafkaBookingQueue:
         if event_id is None:
             return None
         await self._read(event_id)
-        item = self._known(event_id, item_id)
+        [item] = self._known(event_id, (item_id,))
         return item if item is not None and item.status is ItemStatus.DEAD else None
 
-    def _known(self, event_id: int, item_id: str) -> Item | None:
+    def _known(self, event_id: int, item_ids: Sequence[str]) -> tuple[Item | None, ...]:
         self._check(event_id)
         with self._lines.lines() as lines:
             line = lines.known(event_id)
-            return None if line is None else line.look(item_id)
+            return tuple(None if line is None else line.look(one) for one in item_ids)
 
     def _check(self, event_id: int | None = None) -> None:
         """Raise QueueAway where this process does not know how the queue of an event stands.

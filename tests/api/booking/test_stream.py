@@ -4,7 +4,7 @@ The queue is a dict; the ticks are quick, and nothing depends on how quick.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -42,6 +42,9 @@ class Items:
         if self.fault is not None:
             raise self.fault
         return self.items.get(item_id)
+
+    async def look_all(self, _: int, item_ids: Sequence[str]) -> tuple[Item | None, ...]:
+        return tuple([await self.look(item_id) for item_id in item_ids])
 
     def now(self, item: Item = WAITING, **changes: Any) -> None:
         self.items[ITEM] = item._replace(**changes)

@@ -115,6 +115,23 @@ async def an_item_says_what_was_asked_by_whom_and_until_when(
         assert event_of(item.id) == event
 
 
+async def items_that_are_looked_at_together_are_told_as_each_alone(
+    queue: BookingQueue, hands: Hands
+) -> None:
+    event = next(EVENTS)
+    first, second = await filled(queue, event, 2)
+    await queue.complete(await taken_of(queue, event), b"held")
+    nobody = f"{'a' * 26}-{event}"
+    asked = (second, nobody, first)
+    assert await queue.look_all(event, asked) == tuple([await queue.look(of) for of in asked])
+    assert [one and one.status for one in await queue.look_all(event, asked)] == [
+        ItemStatus.WAITING,
+        None,
+        ItemStatus.COMPLETED,
+    ]
+    assert await queue.look_all(event, ()) == ()
+
+
 async def the_same_request_is_one_item_whatever_became_of_it(
     queue: BookingQueue, hands: Hands
 ) -> None:
@@ -377,6 +394,7 @@ CASES: Sequence[Case] = (
     first_come_are_first_taken_and_places_move_up,
     the_line_is_told_in_its_order_a_part_at_a_time,
     an_item_says_what_was_asked_by_whom_and_until_when,
+    items_that_are_looked_at_together_are_told_as_each_alone,
     the_same_request_is_one_item_whatever_became_of_it,
     ids_of_the_first_request_stay_with_its_item_and_tell_none_apart,
     a_full_queue_refuses_and_says_so_until_somebody_leaves,
