@@ -12,10 +12,6 @@ from scripts.program.progress import shown
 STOPPED = 130
 CANNOT = 2
 
-NO_BROKERS = (
-    "no brokers: set KAFKA_BROKERS; of the local stack by `set -a; source .run/stack/env; set +a`"
-)
-
 CALLED_AS: ContextVar[str | None] = ContextVar("CALLED_AS", default=None)
 """What a script is called where another program runs it; then its help says so."""
 
@@ -44,6 +40,13 @@ def above_zero(text: str) -> int:
     """Return the whole number above 0 that an option is given. Raises ArgumentTypeError."""
     if not text.isdecimal() or int(text) == 0:
         raise ArgumentTypeError(f"{printable(text)} is no whole number above 0")
+    return int(text)
+
+
+def not_below_zero(text: str) -> int:
+    """Return the whole number that an option is given. Raises ArgumentTypeError."""
+    if not (text.isascii() and text.isdecimal()):
+        raise ArgumentTypeError(f"{printable(text)} is no whole number, 0 or more")
     return int(text)
 
 

@@ -3,11 +3,11 @@
 A second run changes nothing. Partition counts of existing topics are never changed: keys would
 move to other partitions, away from their state.
 
-Environment: KAFKA_BROKERS, unless --brokers is given; SEATSTREAM_STATUS_TOPIC,
-KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_* and KAFKA_SSL_* of docs/operations.md.
+Environment: KAFKA_BROKERS (else the local stack that is up), unless --brokers is given;
+SEATSTREAM_STATUS_TOPIC, KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_* and KAFKA_SSL_* of
+docs/operations.md.
 Exit codes: 0 as listed, 1 a topic differs (configs are mended with --apply-configs; in a dry run a
-missing topic counts too),
-2 wrong usage, a setting that does not fit, or no broker.
+missing topic counts too), 2 wrong usage, a setting that does not fit, or no broker.
 
 Example: python -m scripts.create_topics --replication 3 --dry-run
 """
@@ -22,9 +22,8 @@ from confluent_kafka.admin import AdminClient
 
 from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
-from scripts.brokers.addresses import topics_in
+from scripts.brokers.addresses import NotUp, address_needed, topics_in
 from scripts.command_line import (
-    NO_BROKERS,
     above_zero,
     add_json,
     cannot,
@@ -46,7 +45,7 @@ the listed counts); a local stack without data that you need is emptied by
 def main(arguments: list[str] | None = None) -> int:
     """Print and carry out the plan; return the exit code."""
     parser = parser_of(__doc__)
-    parser.add_argument("--brokers", default=os.environ.get("KAFKA_BROKERS"))
+    parser.add_argument("--brokers", help="host:port, instead of KAFKA_BROKERS")
     parser.add_argument("--partitions", type=above_zero, help="instead of the listed counts")
     parser.add_argument("--replication", type=above_zero, default=1, help="default 1")
     parser.add_argument("--dry-run", action="store_true", help="change nothing")
@@ -57,15 +56,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     as_json = options.json
-    if not options.brokers:
-        return cannot("create_topics", f"{NO_BROKERS}, or give --brokers", as_json=as_json)
     try:
+        brokers = options.brokers or address_needed("kafka", "--brokers")
         security = KafkaSecurity.from_env(os.environ)
         topics = topics_in(os.environ)
-    except BadSetting as error:
+    except (BadSetting, NotUp) as error:
         return cannot("create_topics", error, as_json=as_json)
     refusals = Refusals()
-    client: dict[str, Any] = {"bootstrap.servers": options.brokers, **security.librdkafka()}
+    client: dict[str, Any] = {"bootstrap.servers": brokers, **security.librdkafka()}
     client |= {"log_level": 0, "error_cb": refusals}
     admin = AdminClient(client)
     try:
@@ -80,7 +78,7 @@ def _run(options: argparse.Namespace) -> int:
     except (KafkaException, TimeoutError) as error:
         admin.poll(0)
         why = refusals.told_with(error)
-        return cannot("create_topics", f"{options.brokers}: {why}", as_json=as_json)
+        return cannot("create_topics", f"{brokers}: {why}", as_json=as_json)
     if any(isinstance(step, WrongPartitions) for step in steps) and not as_json:
         print(WHAT_TO_DO, file=sys.stderr)
     if as_json:

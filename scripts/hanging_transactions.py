@@ -1,7 +1,7 @@
 """Find transactions that nobody ends, and end one; see docs/runbooks/hanging-transaction.md.
 
-Environment: KAFKA_BROKERS, KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_* and KAFKA_SSL_* of
-docs/operations.md.
+Environment: KAFKA_BROKERS (else the local stack that is up), KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_*
+and KAFKA_SSL_* of docs/operations.md.
 Exit codes: 0 none is open, or the one named was ended; 3 the open ones are listed;
 2 wrong usage, no broker, or the one named cannot be ended.
 
@@ -23,10 +23,9 @@ from aiokafka.errors import KafkaError
 
 from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
-from scripts.brokers.addresses import topics_in
+from scripts.brokers.addresses import NotUp, address_needed, topics_in
 from scripts.brokers.open_transactions import NotEnded, end, find
 from scripts.command_line import (
-    NO_BROKERS,
     add_json,
     cannot,
     parser_of,
@@ -88,19 +87,18 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> int:
     """Run from a shell."""
     arguments = _arguments(sys.argv[1:] if words is None else words)
-    brokers = os.environ.get("KAFKA_BROKERS", "")
-    if not brokers:
-        return cannot("hanging_transactions", NO_BROKERS, as_json=arguments.json)
+    brokers = ""
     try:
+        brokers = address_needed("kafka")
         security = KafkaSecurity.from_env(os.environ)
         connection = {
             "bootstrap_servers": brokers.split(","),
             **security.aiokafka(),
         }
         return asyncio.run(asyncio.wait_for(run(arguments, connection), TIMEOUT_S))
-    except (BadSetting, NotEnded, KafkaError, TimeoutError, OSError) as error:
+    except (BadSetting, NotEnded, NotUp, KafkaError, TimeoutError, OSError) as error:
         # The last two have no text of their own, or one that does not say who was asked.
-        asked = "" if isinstance(error, BadSetting | NotEnded) else f"{brokers}: "
+        asked = "" if isinstance(error, BadSetting | NotEnded | NotUp) else f"{brokers}: "
         why = f"{asked}{str(error) or repr(error)}"
         return cannot("hanging_transactions", why, as_json=arguments.json)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.brokers.addresses import NotUp, Servers, servers
-from scripts.command_line import cannot, parser_of, tell
+from scripts.command_line import cannot, not_below_zero, parser_of, tell
 from scripts.traffic.load import OutcomeMeter, drive, summary
 from scripts.traffic.opening import open_event
 from scripts.traffic.sending import (
@@ -112,7 +112,7 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     pace.add_argument("--rate", type=float, default=1_000.0, help="commands a second")
     pace.add_argument("--flat-out", action="store_true", help="as fast as the producer goes")
     parser.add_argument("--commands", type=int, default=20_000, help="how many, at most 5,000,000")
-    parser.add_argument("--event-id", type=int, required=True)
+    parser.add_argument("--event-id", type=not_below_zero, required=True)
     parser.add_argument("--plan", type=Path, help="seating plan; else sections x rows x seats:")
     parser.add_argument("--sections", type=int, default=100)
     parser.add_argument("--rows", type=int, default=50)

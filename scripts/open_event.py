@@ -14,7 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from scripts.brokers.addresses import NotUp, servers
-from scripts.command_line import parser_of, until_stopped
+from scripts.command_line import not_below_zero, parser_of, until_stopped
 from scripts.program.progress import progress
 from scripts.traffic.opening import open_event
 from scripts.traffic.sending import NoBroker
@@ -36,7 +36,9 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = parser_of(__doc__, prog="open_event", epilog=EXIT_CODES)
     defaults = Rules()
     parser.add_argument("plan", type=Path, help="pretix seating plan or short form, JSON")
-    parser.add_argument("--event-id", type=int, required=True, help="id of the concert or match")
+    parser.add_argument(
+        "--event-id", type=not_below_zero, required=True, help="id of the concert or match"
+    )
     parser.add_argument("--dry-run", action="store_true", help="check the plan, send nothing")
     parser.add_argument("--map", type=Path, metavar="FILE", help="write guid -> section,row,seat")
     parser.add_argument(
@@ -57,10 +59,7 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sale-ends-ms", type=int, default=0, help="Unix ms; 0: never")
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds to wait for outcomes")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    arguments = parser.parse_args(argv)
-    if arguments.event_id < 0:
-        parser.error("--event-id: not below 0")
-    return arguments
+    return parser.parse_args(argv)
 
 
 def write_map(plan: SeatingPlan, file: Path) -> None:

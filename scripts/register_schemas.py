@@ -9,9 +9,10 @@ release VERSION   copy the current schemas to schemas/history/VERSION after a ch
 
 A registry that does not answer is asked again for up to 30 s; --wait gives it longer.
 
-Environment: SCHEMA_REGISTRY_URL, unless --registry is given; for --listed KAFKA_BROKERS and
-KAFKA_* of docs/operations.md.
-Exit codes: 0 done, 1 incompatible or different, 2 wrong usage or no registry.
+Environment: SCHEMA_REGISTRY_URL (else the local stack that is up), unless --registry is given; for
+--listed KAFKA_BROKERS and KAFKA_* of docs/operations.md.
+Exit codes: 0 done; 1 incompatible or different, or a dry run has something to do; 2 wrong usage or
+no registry.
 
 Example: python -m scripts.register_schemas register --dry-run
 """
@@ -26,11 +27,12 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from infra.process.kafka_security import KafkaSecurity
-from scripts.command_line import NO_BROKERS, add_json, cannot, parser_of, tell, until_stopped
+from scripts.brokers.addresses import NotUp, address_needed
+from scripts.command_line import add_json, cannot, parser_of, tell, until_stopped
 from scripts.contracts.compatibility import incompatibilities
 from scripts.contracts.listed_schemas import CannotList, register_listed, texts_of
 from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
-from scripts.contracts.registering import differences, register, release
+from scripts.contracts.registering import WOULD_REGISTER, differences, register, release
 from serdes.avro.schema_files import SCHEMA_ROOT
 from serdes.registry.client import Registry, RegistryUnavailableError
 from serdes.registry.id_files import PINS_FILE, write_ids
@@ -41,21 +43,41 @@ from state.kafka.schema_id_log import SchemaIdLog
 
 _DONE, _DIFFERENT = 0, 1
 
-NO_REGISTRY = (
-    "no registry: set SCHEMA_REGISTRY_URL; of the local stack by"
-    " `set -a; source .run/stack/env; set +a`, or give --registry"
-)
+_REGISTRY_CODES = "2 no registry, or one that does not answer."
+_SAYS = {
+    "check": """Say whether every released version of a schema and the present one read each other.
+
+Asks no registry. Exit codes: 0 they do, 1 some do not, 2 the files cannot be read.""",
+    "diff": f"""Compare the newest version in a registry with the present schema, line by line.
+
+Documentation counts, for it makes a version of its own: where nothing else differs, a line says
+so. Records are the same then, before and behind. Exit codes: 0 nothing differs, 1 something does,
+or is not registered; {_REGISTRY_CODES}""",
+    "register": f"""Set FULL_TRANSITIVE for each subject, and register the present schemas.
+
+What is there stays as it is; run again it goes on. Exit codes: 0 all are registered, 1 the
+registry refuses a schema, its ids are not those that are known, or a dry run has something to
+do; {_REGISTRY_CODES}""",
+    "release": """Copy the present schemas to schemas/history/VERSION, after a check.
+
+A release never changes. Exit codes: 0 done, 2 there is such a version, or these do not fit.""",
+}
+"""What `--help` of each word says."""
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = parser_of(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("check", "diff", "register", "release"):
-        command = commands.add_parser(name)
+    for name, says in _SAYS.items():
+        command = commands.add_parser(
+            name, description=says, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         if name in {"check", "release"}:
-            command.add_argument("--root", type=Path, default=SCHEMA_ROOT)
+            command.add_argument(
+                "--root", type=Path, default=SCHEMA_ROOT, help="folder of the schemas"
+            )
         else:
-            command.add_argument("--registry", default=os.environ.get("SCHEMA_REGISTRY_URL"))
+            command.add_argument("--registry", help="its address, instead of SCHEMA_REGISTRY_URL")
             command.add_argument(
                 "--wait", type=float, default=PATIENCE_S, help="seconds to ask again; 0 never"
             )
@@ -82,15 +104,15 @@ def main(arguments: list[str] | None = None) -> int:
             return _release(options)
         if options.command == "check":
             lines = incompatibilities(options.root)
-        elif not options.registry:
-            raise ValueError(NO_REGISTRY)  # noqa: TRY301
-        elif options.command == "diff":
-            lines = differences(PatientRegistry(options.registry, options.wait))
         else:
-            return _register_and_print(options)
+            options.registry = options.registry or address_needed("registry", "--registry")
+            if options.command == "register":
+                return _register_and_print(options)
+            lines = differences(PatientRegistry(options.registry, options.wait))
     except (
         CannotList,
         KafkaException,
+        NotUp,
         OSError,
         RegistryUnavailableError,
         SchemaIdsError,
@@ -111,9 +133,7 @@ def _release(options: argparse.Namespace) -> int:
 
 def _give_listed_ids(registry: Registry, *, dry_run: bool, as_json: bool) -> None:
     """Fill an empty registry with the ids that the log has, by its list."""
-    brokers = os.environ.get("KAFKA_BROKERS")
-    if not brokers:
-        raise ValueError(NO_BROKERS)
+    brokers = address_needed("kafka")
     listed = SchemaIdLog(brokers, kafka=KafkaSecurity.from_env(os.environ).librdkafka()).read()
     if dry_run:
         texts_of(listed)
@@ -145,7 +165,7 @@ def _register_and_print(options: argparse.Namespace) -> int:
     except ContradictoryIdsError as error:
         print(f"register_schemas: {error}", file=sys.stderr)
         return _DIFFERENT
-    return _DONE
+    return _DIFFERENT if any(each.state == WOULD_REGISTER for each in done) else _DONE
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Print the topology as text or as a Mermaid diagram; keep what documents show of it true.
 
+Exit codes: 0 done, 1 a block of a document is out of date, 2 wrong usage.
+
 Example:
     python -m scripts.show_topology --format mermaid
     python -m scripts.show_topology --check README.md     # exit 1 when its block is out of date

@@ -9,7 +9,8 @@ may be named by its topic, too, where no other role reads that.
 
 Stop all workers of the group before. Without --yes nothing is changed.
 
-Environment: KAFKA_BROKERS, KAFKA_*, SEATSTREAM_APP_ID as for workers (docs/operations.md).
+Environment: KAFKA_BROKERS (else the local stack that is up), KAFKA_*, SEATSTREAM_APP_ID as for
+workers (docs/operations.md).
 Exit codes: 0 nothing is lost, or it was given up; 1 commands are lost and --yes was not given; 2
 it is refused, wrong usage, a setting that does not fit, or no answer from the brokers.
 
@@ -26,9 +27,10 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from infra.process.environment import BadSetting
+from scripts.brokers.addresses import NotUp, address_needed
 from scripts.brokers.lost_commands import Lost, Refused, Topics, find_lost, give_up
 from scripts.brokers.roles import ROLES, SOURCES, readers_of
-from scripts.command_line import NO_BROKERS, cannot, parser_of, until_stopped
+from scripts.command_line import cannot, parser_of, until_stopped
 from scripts.show_topology import all_routes
 from streams.settings import Settings
 
@@ -93,16 +95,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Each has a state of its own, and a group.
         parser.error(f"{asked.topic} is read by {' and '.join(roles)}: name one with --role")
     environment = dict(os.environ)
-    if asked.brokers:
-        environment["KAFKA_BROKERS"] = asked.brokers
-    if not environment.get("KAFKA_BROKERS"):
-        why = f"{NO_BROKERS}, or give --brokers"
-        return cannot("skip_lost_commands", why, as_json=asked.json)
     try:
+        environment["KAFKA_BROKERS"] = asked.brokers or address_needed("kafka", "--brokers")
         settings = Settings.from_env(environment)
         as_text = as_json if asked.json else told
         return asyncio.run(run(settings, topics_of(roles[0]), yes=asked.yes, as_text=as_text))
-    except Refused as refused:
+    except (NotUp, Refused) as refused:
         return cannot("skip_lost_commands", refused, as_json=asked.json)
     except (BadSetting, KafkaError, OSError, TimeoutError) as error:
         why = f"{type(error).__name__}: {error}"

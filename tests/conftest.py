@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from infra.paths import RUN
 from infra.stack import QUICK_RESTART, Stack, configured, ephemeral_stack
+from scripts.brokers import addresses
 from scripts.contracts.topics import wait_until_led
 
 # Temporary files lie in the checkout, as everything else does, however the tests were started.
@@ -41,6 +42,14 @@ MARKS_BY_FIXTURE = {
     "redis_url": ("redis",),
     "stack": ("kafka", "redis"),
 }
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _without_a_stack_that_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have no command under test find the stack that a developer has up in this checkout."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(addresses, "STACK_HOME", tmp_path_factory.getbasetemp() / "no-stack")
+        yield
 
 
 def pytest_collection_finish() -> None:

@@ -26,6 +26,7 @@ from infra.stack.supervisor import (
 START_TIMEOUT_S: Final = 240.0
 STOP_TIMEOUT_S: Final = 40.0
 NOT_RUNNING: Final = 3
+SUPERVISE: Final = "supervise"
 
 
 def up(home: Home, brokers: int, *, as_json: bool) -> int:
@@ -40,7 +41,7 @@ def up(home: Home, brokers: int, *, as_json: bool) -> int:
     with home.log.open("wb") as log:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "infra.stack", "supervise"),
+                *(sys.executable, "-m", "infra.stack", SUPERVISE),
                 *("--home", str(home.directory), "--brokers", str(brokers)),
             ],
             cwd=ROOT,
@@ -183,9 +184,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--home", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     up_ = commands.add_parser("up", parents=[shared], help="start; returns when all is ready")
-    # Without a help text argparse leaves it out of the list: it is for `up` only.
-    supervise_ = commands.add_parser("supervise", parents=[shared])
-    for command in (up_, supervise_):
+    with_brokers = [up_]
+    if SUPERVISE in arguments:
+        # For `up` only: whoever types a wrong word is not offered it.
+        with_brokers.append(commands.add_parser(SUPERVISE, parents=[shared]))
+    for command in with_brokers:
         command.add_argument("--brokers", type=int, choices=(1, 3), default=1)
         command.add_argument("--json", action="store_true", help="print the state as JSON")
     down_ = commands.add_parser("down", parents=[shared], help="stop; data is kept")
@@ -208,7 +211,7 @@ def main() -> int:
     match arguments.command:
         case "up":
             return up(home, arguments.brokers, as_json=arguments.json)
-        case "supervise":
+        case _ if arguments.command == SUPERVISE:
             return supervise(home, arguments.brokers)
         case "down":
             return down(home, purge=arguments.purge, yes=arguments.yes, dry_run=arguments.dry_run)

@@ -13,7 +13,7 @@ import click
 from api.settings import IN_KAFKA, IN_REDIS
 from infra.process.environment import BadSetting
 from schemas.topics import BOOKING_QUEUE
-from scripts.brokers.addresses import NotUp, servers
+from scripts.brokers.addresses import NotUp, address_needed, servers
 from scripts.command_line import printable
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
@@ -52,9 +52,10 @@ def _where(url: str, kept_in: str) -> Where:
     """Return the address of Redis, or None for a queue in Kafka; raises where neither is told."""
     if kept_in == IN_KAFKA:
         return None
-    if not url:
-        raise click.UsageError(f"give --redis, or REDIS_URL, or --in {IN_KAFKA}")
-    return url
+    try:
+        return url or address_needed("redis", f"--redis, or --in {IN_KAFKA}")
+    except NotUp as error:
+        raise click.ClickException(str(error)) from error
 
 
 def queue_options(function: Callable[..., int]) -> Callable[..., int]:
@@ -142,6 +143,8 @@ def stats(*, event: int | None, at: Where, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({"events": told}))
         return DONE
+    if not found:
+        click.echo("no event has a booking queue")
     for one, standing in found.items():
         click.echo(
             f"event {one}: {standing.waiting} wait, the first for {standing.oldest_ms // 1000} s;"

@@ -9,8 +9,15 @@ from infra.paths import STACK_HOME
 from infra.process.environment import BadSetting, Environment, without_password
 from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
 from infra.process.settings import SharedSettings
-from infra.stack.addresses import configured
+from infra.stack.addresses import VARIABLE_BY_PART, configured
 from schemas.topics import SECTION_STATUS, TOPICS, Topic
+
+_NAMES = {
+    "kafka": "broker",
+    "registry": "schema registry",
+    "redis": "Redis",
+    "gateway": "gateway",
+}
 
 
 class NotUp(Exception):
@@ -65,19 +72,46 @@ def topics_in(environ: Mapping[str, str]) -> list[Topic]:
     return [status if topic is SECTION_STATUS else topic for topic in TOPICS]
 
 
+def address_of(part: str) -> str:
+    """Return the address of one of our PARTS, configured or of the stack that is up; "" for none.
+
+    A stack lends an address only to whoever has configured none of another system: brokers of one
+    and a registry or Redis of another never go together.
+    """
+    ours = configured(os.environ)
+    stack = _stack_addresses()
+    lends = all(stack.get(part) == address for part, address in ours.items())
+    return ours.get(part) or (stack.get(part, "") if lends else "")
+
+
+def address_needed(part: str, option: str = "") -> str:
+    """Return the same; raises NotUp where there is none, with what to do.
+
+    option: what the command takes it by, instead of the variable.
+    """
+    if address := address_of(part):
+        return address
+    way = f"set {VARIABLE_BY_PART[part]}" + (f", or give {option}" if option else "")
+    if _stack_addresses():
+        why = "the stack that is up is not the one of the other addresses. For this one"
+    else:
+        why = "no stack is up. Start one with ./scripts/stack up, or"
+    raise NotUp(f"no {_NAMES[part]}: {why} {way}")
+
+
+def _stack_addresses() -> Mapping[str, str]:
+    state = STACK_HOME / "stack.json"
+    told = json.loads(state.read_text(encoding="utf-8")) if state.exists() else {}
+    return {
+        part: told[variable.lower()]
+        for part, variable in VARIABLE_BY_PART.items()
+        if told.get(variable.lower())
+    }
+
+
 def servers() -> Servers:
     """Return the addresses; a configured one wins over the stack's."""
-    by_part = configured(os.environ)
-    state = STACK_HOME / "stack.json"
-    stack = json.loads(state.read_text(encoding="utf-8")) if state.exists() else {}
-    brokers = by_part.get("kafka") or stack.get("kafka_brokers")
-    registry_url = by_part.get("registry") or stack.get("schema_registry_url")
-    if not brokers or not registry_url:
-        missing = "broker" if not brokers else "schema registry"
-        raise NotUp(
-            f"no {missing}: no stack is up. Start one with ./scripts/stack up,"
-            " or set KAFKA_BROKERS and SCHEMA_REGISTRY_URL"
-        )
+    brokers, registry_url = address_needed("kafka"), address_needed("registry")
     try:
         security = KafkaSecurity.from_env(os.environ)
         return Servers(brokers, registry_url, security, status_in(os.environ))

@@ -1,12 +1,12 @@
 """`seatstream schemas versions` and `seatstream schemas promote`."""
 
 import json
-import os
 from typing import Any
 
 import click
 
 from schemas.topics import subjects
+from scripts.brokers.addresses import NotUp, address_needed
 from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
 from scripts.contracts.promoting import planned, promote, release_of, versions_in
 from scripts.program.catalogue import DONE, FOUND
@@ -29,16 +29,14 @@ class Contradicted(Exception):
     """
 
 
-FAILURES = (Contradicted, RegistryRefusedError, RegistryUnavailableError)
+FAILURES = (Contradicted, NotUp, RegistryRefusedError, RegistryUnavailableError)
 wait_option = click.option(
     "--wait", type=click.FloatRange(0), default=PATIENCE_S, help="Seconds to ask again; 0 never."
 )
 
 
 @command("versions")
-@click.option(
-    "--registry", default=lambda: os.environ.get("SCHEMA_REGISTRY_URL", ""), help="Its address."
-)
+@click.option("--registry", default="", help="Its address, instead of SCHEMA_REGISTRY_URL.")
 @wait_option
 @json_option
 @failing(*FAILURES)
@@ -48,8 +46,8 @@ def versions(*, registry: str, wait: float, as_json: bool) -> int:
     Ends with 1 where a subject is not there.
     Example: seatstream schemas versions
     """
-    _named(registry, "--registry, or set SCHEMA_REGISTRY_URL")
-    found = versions_in(PatientRegistry(registry, wait), subjects())
+    url = registry or address_needed("registry", "--registry")
+    found = versions_in(PatientRegistry(url, wait), subjects())
     told: dict[str, list[dict[str, Any]]] = {
         subject: [
             {"version": one.number, "id": one.schema_id, "release": release_of(subject, one.text)}
@@ -121,8 +119,3 @@ def promote_schemas(
         for subject, version, to_id in done:
             click.echo(f"{subject} {version.number}: id {version.schema_id} -> {to_id}")
     return FOUND if unknown or any(one.lacks or one.why for one in left) else DONE
-
-
-def _named(address: str, how: str) -> None:
-    if not address:
-        raise click.ClickException(f"no registry: give {how}")

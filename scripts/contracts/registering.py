@@ -7,6 +7,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from schemas.topics import subjects
 from scripts.contracts.compatibility import incompatibilities
@@ -15,6 +16,8 @@ from serdes.avro.schema_files import HISTORY, current, load, qualified
 from serdes.registry.client import QUESTIONS_AT_ONCE, Registry, RegistryRefusedError, id_in, quoted
 
 COMPATIBILITY = "FULL_TRANSITIVE"
+WOULD_REGISTER = "would register"
+"""State of what a dry run would have registered."""
 _NOT_FOUND, _CONFLICT = 404, 409
 _VERSION = re.compile(r"v[1-9][0-9]*")
 
@@ -67,7 +70,7 @@ def _prepared(registry: Registry, subject: str, text: str, *, dry_run: bool) -> 
     is_new = latest(registry, subject) is None
     if dry_run:
         fits = is_new or _fits(registry, subject, text)
-        return Registration(subject, None, "would register" if fits else "incompatible")
+        return Registration(subject, None, WOULD_REGISTER if fits else "incompatible")
     return Registration(subject, None, "new" if is_new else "new version")
 
 
@@ -109,14 +112,31 @@ def differences(registry: Registry) -> list[str]:
         if registered is None:
             lines.append(f"{subject}: not registered")
             continue
-        before, after = _pretty(registered), _pretty(current().text(record))
-        lines += difflib.unified_diff(before, after, f"{subject} registered", "current", "", "")
+        before, after = (
+            qualified(json.loads(registered)),
+            qualified(json.loads(current().text(record))),
+        )
+        names = f"{subject} registered", "current"
+        found = list(difflib.unified_diff(_pretty(before), _pretty(after), *names, "", ""))
+        if found and _undocumented(before) == _undocumented(after):
+            found.append(f"{subject}: only documentation differs")
+        lines += found
     return lines
 
 
-def _pretty(text: str) -> list[str]:
+def _undocumented(schema: Any) -> Any:
+    """Return a schema without what it says to people."""
+    match schema:
+        case dict():
+            return {name: _undocumented(one) for name, one in schema.items() if name != "doc"}
+        case list():
+            return [_undocumented(one) for one in schema]
+        case _:
+            return schema
+
+
+def _pretty(schema: Any) -> list[str]:
     # In one order of attributes: registries give them back in an order of their own.
-    schema = qualified(json.loads(text))
     return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -70,8 +71,16 @@ def show(*, topic: str, as_json: bool) -> int:
     else:
         click.echo(f"group {group} in {topic}")
         for one in told:
-            click.echo("  ".join(f"{name} {value}" for name, value in one.items()))
+            click.echo(_in_words(one))
     return FOUND if found.behind else DONE
+
+
+def _in_words(one: Mapping[str, Any]) -> str:
+    """Return a line on one partition for people."""
+    committed, end = one["committed"], one["end"]
+    stands = "nothing committed" if committed is None else f"committed {committed}"
+    state = "records wait to be decided" if one["waits"] else "all is decided"
+    return f"  partition {one['partition']}: {stands}, offsets {one['first']} to {end}: {state}"
 
 
 @command("set")
@@ -103,9 +112,11 @@ def set_offsets(
     """
     where = servers()
     settings = settings_for(where.brokers)
-    committed = asyncio.run(committed_at_rest(settings, topic))
     spans = {(topic, number): span for number, span in spans_of(where, SOURCES[topic]).items()}
     places = [(topic, number) for number in partition] or [*spans]
+    # Before the group is asked: a wrong argument is wrong, whoever is a member.
+    moves({}, spans, places, to)
+    committed = asyncio.run(committed_at_rest(settings, topic))
     moved = moves(committed, spans, places, to)
     lines = [*as_text(moved)] or ["every partition stands there already"]
     if not as_json:

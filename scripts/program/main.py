@@ -144,8 +144,8 @@ class Words(click.Group):
 PROGRAM_HELP = """Sells seats on Kafka: what operators run.
 
 \b
-Addresses come from the environment, as for workers (docs/operations.md); where
-KAFKA_BROKERS is not set, most commands take the local stack that is up.
+Addresses come from the environment, as for workers (docs/operations.md); where one is
+not set, it is that of the local stack that is up.
 
 \b
 Exit codes: 0 done, 1 something was found, 2 it could not be done, 130 stopped.

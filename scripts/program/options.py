@@ -24,12 +24,19 @@ reason_option = click.option(
 )
 
 
+CODES = """Exit codes: 0 done, 1 something was found or is left to do, 2 it could not be done,
+130 stopped with Ctrl-C."""
+
+
 class Plain(click.Command):
-    """A command whose help has the lines of its docstring as they are, as scripts have."""
+    """A command whose help has the lines of its docstring as they are, and what its codes mean."""
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         formatter.write_paragraph()
-        for line in inspect.cleandoc(self.help or "").splitlines():
+        said = inspect.cleandoc(self.help or "")
+        if "Exit codes" not in said:
+            said = f"{said}\n\n{CODES}"
+        for line in said.splitlines():
             formatter.write(f"  {line}".rstrip() + "\n")
 
 

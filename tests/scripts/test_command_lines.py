@@ -35,25 +35,6 @@ def test_a_script_that_is_stopped_while_it_waits_ends_with_130_and_one_word() ->
     assert (script.returncode, said) == (130, "stopped\n")
 
 
-@pytest.mark.programs
-@pytest.mark.parametrize("name", ["hanging_transactions", "skip_lost_commands", "create_topics"])
-def test_a_script_that_needs_brokers_says_which_variable_is_not_set(name: str) -> None:
-    environment = child_environment()
-    environment.pop("KAFKA_BROKERS", None)
-    done = subprocess.run(
-        [sys.executable, "-m", f"scripts.{name}"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "set KAFKA_BROKERS" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 @pytest.mark.parametrize(("name", "argument"), [("check", "extra"), ("setup", "--nonsense")])
 def test_a_wrong_argument_is_refused_where_nothing_is_to_be_done(name: str, argument: str) -> None:
     done = subprocess.run(

@@ -12,7 +12,7 @@ def test_no_broker_is_told_as_such(
     assert main([]) == 2
     told = capsys.readouterr().err
     assert "KAFKA_BROKERS" in told
-    assert "source .run/stack/env" in told
+    assert "./scripts/stack up" in told
 
 
 @pytest.mark.parametrize("option", ["--partitions", "--replication"])

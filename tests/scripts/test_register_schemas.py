@@ -67,3 +67,21 @@ def test_registered_ids_are_printed_as_json(
     assert {each["subject"]: each["schema_id"] for each in printed} == {
         name: 400 + index for index, name in enumerate(subjects())
     }
+
+
+def test_a_dry_run_ends_with_1_until_all_is_registered(fake: FakeRegistry) -> None:
+    dry = ["register", "--dry-run", "--registry", fake.url]
+    assert main(dry) == 1
+    assert main(["register", "--registry", fake.url]) == 0
+    assert main(dry) == 0
+
+
+def test_a_difference_in_documentation_alone_is_one_and_is_told_as_such(
+    fake: FakeRegistry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["register", "--registry", fake.url]) == 0
+    told = json.loads(current().text(TICK))
+    fake.add(TICK_SUBJECT, json.dumps(told | {"doc": "Another word."}))
+    capsys.readouterr()
+    assert main(["diff", "--registry", fake.url]) == 1
+    assert f"{TICK_SUBJECT}: only documentation differs" in capsys.readouterr().out

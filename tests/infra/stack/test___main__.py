@@ -58,7 +58,9 @@ def test_what_is_no_command_is_refused(words: list[str], capsys: Any) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(words)
     assert ended.value.code == 2
-    assert "usage: scripts/stack" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "usage: scripts/stack" in told
+    assert "supervise" not in told
 
 
 @pytest.mark.parametrize("words", [["--home", "/x", "status"], ["status", "--home", "/x"]])

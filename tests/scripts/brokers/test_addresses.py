@@ -7,13 +7,23 @@ import pytest
 
 from schemas.topics import SECTION_STATUS, TOPICS
 from scripts.brokers import addresses
-from scripts.brokers.addresses import NotUp, Servers, servers, topics_in
+from scripts.brokers.addresses import (
+    NotUp,
+    Servers,
+    address_needed,
+    address_of,
+    servers,
+    topics_in,
+)
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the folder of a stack, and nothing configured."""
-    for name in ("KAFKA_BROKERS", "SCHEMA_REGISTRY_URL", "KAFKA_SECURITY_PROTOCOL"):
+    for name in (
+        *("KAFKA_BROKERS", "SCHEMA_REGISTRY_URL", "REDIS_URL", "MOCK_GATEWAY_URL"),
+        "KAFKA_SECURITY_PROTOCOL",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(addresses, "STACK_HOME", tmp_path)
     return tmp_path
@@ -21,6 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def up(home: Path) -> None:
     state = {"kafka_brokers": "stack:1", "schema_registry_url": "http://stack:2"}
+    state["redis_url"] = "redis://stack:3/0"
     (home / "stack.json").write_text(json.dumps(state), encoding="utf-8")
 
 
@@ -29,12 +40,22 @@ def test_the_stack_that_is_up_is_used(home: Path) -> None:
     assert servers() == Servers("stack:1", "http://stack:2")
 
 
-def test_a_configured_address_wins_part_by_part(
+def test_a_stack_lends_nothing_to_whoever_has_configured_another_system(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A line of production would go into the Redis of a laptop, or its records to its registry."""
     up(home)
+    assert address_of("redis") == "redis://stack:3/0"
     monkeypatch.setenv("KAFKA_BROKERS", "ours:1")
-    assert servers() == Servers("ours:1", "http://stack:2")
+    assert address_of("kafka") == "ours:1"
+    assert address_of("redis") == ""
+    with pytest.raises(NotUp, match=r"set REDIS_URL, or give --redis"):
+        address_needed("redis", "--redis")
+    with pytest.raises(NotUp, match="not the one of the other addresses"):
+        servers()
+    monkeypatch.setenv("KAFKA_BROKERS", "stack:1")
+    assert servers() == Servers("stack:1", "http://stack:2")
+    assert address_needed("redis") == "redis://stack:3/0"
 
 
 @pytest.mark.parametrize(

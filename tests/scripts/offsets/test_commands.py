@@ -112,5 +112,20 @@ def test_where_the_group_stands_is_shown(
     first, second = told(capsys)["partitions"]
     assert (first["committed"], first["waits"]) == (50, True)
     assert (second["committed"], second["waits"]) == (None, False)
+    assert run(["offsets", "show", TOPIC]) == 1
+    shown = capsys.readouterr().out
+    assert "partition 0: committed 50, offsets 10 to 90: records wait to be decided" in shown
+    assert "partition 1: nothing committed, offsets 0 to 90: all is decided" in shown
     monkeypatch.setattr(commands, "rest", lambda *_: Rest({}, {}, {}))
     assert run(["offsets", "show", TOPIC]) == 0
+
+
+@pytest.mark.parametrize("words", [["--to", "frob"], ["--to", "0", "--partition", "9"]])
+def test_a_wrong_argument_is_told_whoever_is_a_member(
+    words: list[str], world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.members = 2
+    assert run(["offsets", "set", TOPIC, *words]) == 2
+    said = capsys.readouterr().err
+    assert ("frob" in said) or ("partition 9" in said)
+    assert "members" not in said

@@ -13,7 +13,6 @@ import click
 import pytest
 from click.shell_completion import BashComplete
 
-from scripts.brokers import addresses
 from scripts.program import main as program
 from scripts.program.catalogue import COMMANDS, Command
 
@@ -28,6 +27,9 @@ LOOKS = {
     *("replay", "offsets show", "transactions list", "lookup availability", "lookup pods"),
     *("waiting-room verify", "booking-queue stats", "booking-queue dead"),
 }
+TAKES_THE_STACK = {"topics", "schemas", "transactions", "commands", "offsets", "booking-queue"}
+"""First words of commands that need no more than what the local stack has."""
+
 OF_THE_CHECKOUT = {"token", "topology"}
 """They write a file that they are told of, which a person can take away."""
 
@@ -40,11 +42,10 @@ def name_of(command: Command) -> str:
 
 
 @pytest.fixture
-def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away every address."""
     for name in ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(addresses, "STACK_HOME", tmp_path)
 
 
 def help_of(command: Command, capsys: pytest.CaptureFixture[str]) -> str:
@@ -63,6 +64,19 @@ def example_of(command: Command, capsys: pytest.CaptureFixture[str]) -> list[str
     # A folder that is there, and an address that refuses at once: not one to be looked for.
     given = [one.replace("/var/lib/seatstream", "/tmp") for one in shlex.split(shown[0])]
     return [re.sub(r"^http://[a-z]+:\d+", "http://127.0.0.1:1", one) for one in given]
+
+
+@pytest.mark.parametrize("command", OURS, ids=name_of)
+def test_the_help_of_a_command_says_what_it_is_for_what_it_takes_and_what_its_codes_mean(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = help_of(command, capsys)
+    assert re.search(r"exit codes:\s+0 ", said, re.IGNORECASE)
+    usage, _, description = said.partition("\n\n")
+    assert usage.lower().startswith(f"usage: seatstream {command.name} ")
+    first = description.strip().splitlines()[0]
+    assert first.endswith((".", ":", ",", ";")) or len(first) > 60, first
+    assert not first.lower().startswith(("options", "positional"))
 
 
 class Parsed(BaseException):
@@ -134,8 +148,11 @@ def test_a_command_without_what_it_asks_ends_with_2_and_says_why_in_lines_and_in
         arguments += ["--wait", "0"] if "--wait" not in arguments else []
     assert program.run([*command.words, *arguments]) == 2
     said = "".join(capsys.readouterr())
-    assert said.strip()
+    # With what to do about it.
+    assert re.search(r"set [A-Z_]+|[A-Z_]+: |Start it", said), said
     assert "Traceback" not in said
+    if command.words[0] in TAKES_THE_STACK and "--from" not in arguments:
+        assert "./scripts/stack up" in said
     assert program.run([*command.words, *arguments, "--json"]) == 2
     assert told(capsys.readouterr().out)["error"]
 
