@@ -134,7 +134,7 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         seating = demo_plan(arguments.seats)
         rate = arguments.rate or max(100.0, seating.seat_count / 20)
         paying = min(1.0, PAYING_PER_S / rate)
-        prepare_topics(stack.kafka_brokers, display)
+        prepare_topics(stack.kafka_brokers, display, arguments.partitions)
         where = Servers(stack.kafka_brokers, registry.result())
         display.say(str(where))
         rebuild = opened.enter_context(rebuilding(where, home)) if arguments.rebuild else None
@@ -192,6 +192,7 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, help="commands a second; by default a sale of 30 s")
     parser.add_argument("--seed", type=int, default=1, help="of the buyers and the faults")
     parser.add_argument("--workers", type=int, default=2, help="worker processes, default 2")
+    parser.add_argument("--partitions", type=int, help="of each topic; by default as listed")
     parser.add_argument("--faults", action="store_true", help="two more, drawn by the seed")
     parser.add_argument("--rebuild", action="store_true", help="write the statuses anew meanwhile")
     parser.add_argument("--waiting-room", action="store_true", help="a crowd waits for a hall")
@@ -206,9 +207,13 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--rate: 1 to 100,000")
     if not 1 <= arguments.workers <= 16:
         parser.error("--workers: 1 to 16")
+    if arguments.partitions is not None and not 1 <= arguments.partitions <= 100:
+        parser.error("--partitions: 1 to 100")
     is_other = arguments.faults or arguments.rebuild or arguments.rate or arguments.redis_keys
     if arguments.waiting_room and is_other:
-        parser.error("--waiting-room goes with --seats, --seed, --workers and --summary")
+        parser.error(
+            "--waiting-room goes with --seats, --seed, --workers, --partitions and --summary"
+        )
     if arguments.waiting_room and (arguments.seats or 0) > HALL_SEATS_MAX:
         parser.error(f"--waiting-room: {HALL_SEATS_MAX} seats at most")
     for option, path in (("--summary", arguments.summary), ("--redis-keys", arguments.redis_keys)):

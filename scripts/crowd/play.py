@@ -94,7 +94,7 @@ class Play:
             opened.callback(self._redis.kill)
             self._redis.begin()
             self._redis.wait()
-            prepare_topics(stack.kafka_brokers, self._display)
+            prepare_topics(stack.kafka_brokers, self._display, self._arguments.partitions)
             where = Servers(stack.kafka_brokers, registry.result())
             say(str(where))
             settings = self._worker_settings(stack, self._redis.url)

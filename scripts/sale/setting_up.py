@@ -26,10 +26,13 @@ from state.plans.seating import SeatingPlan
 RULES = Rules(hold_ms=8_000, max_hold_ms=20_000)
 
 
-def prepare_topics(brokers: str, display: Display) -> None:
-    """Create the topics; raises StackError where the brokers do not in time."""
+def prepare_topics(brokers: str, display: Display, partitions: int | None = None) -> None:
+    """Create the topics; raises StackError where the brokers do not in time.
+
+    partitions: of each topic, instead of the listed counts.
+    """
     admin = AdminClient({"bootstrap.servers": brokers, "log_level": 2})
-    steps = plan(TOPICS, {})
+    steps = plan(TOPICS, {}, partitions)
     try:
         carry_out(admin, steps)
     except (KafkaException, TimeoutError) as error:

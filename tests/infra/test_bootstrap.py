@@ -21,10 +21,9 @@ pytestmark = pytest.mark.programs
 PROGRAMS = ("setup", "demo", "stack", "test", "check", "fresh_machine")
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """Give a checkout whose path has blanks and which needs nothing from the network."""
-    root = tmp_path / "a check out"
+def laid_out(folder: Path) -> Path:
+    """Make a checkout whose path has blanks and which needs nothing from the network."""
+    root = folder / "a check out"
     (root / "scripts").mkdir(parents=True)
     (root / "infra").mkdir()
     for name in PROGRAMS:
@@ -36,6 +35,28 @@ def checkout(tmp_path: Path) -> Path:
     (root / "infra" / "requirements.txt").touch()
     (root / "infra" / "jars.lock").touch()
     return root
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Give a checkout that is not set up."""
+    return laid_out(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a checkout that is set up, and is so after each test."""
+    root = laid_out(tmp_path_factory.mktemp("built"))
+    code, output = run(root)
+    assert code == 0, output
+    return root
+
+
+@pytest.fixture
+def shares_environment(checkout: Path, built: Path) -> Path:
+    """Give a checkout that is not set up, but for its environment, which takes longest to make."""
+    (checkout / ".venv").symlink_to(built / ".venv")
+    return checkout
 
 
 def start(checkout: Path, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
@@ -79,7 +100,8 @@ def test_after_a_failed_fetch_two_at_once_set_up_once_and_a_third_does_nothing(
     assert run(checkout, "--check")[0] == 1
 
 
-def test_a_set_up_without_archives_is_one(checkout: Path) -> None:
+def test_a_set_up_without_archives_is_one(shares_environment: Path) -> None:
+    checkout = shares_environment
     (checkout / "infra" / "archives.py").write_text("raise SystemExit(1)\n")
     code, output = run(checkout)
     assert code == 0
@@ -114,9 +136,9 @@ def python_of(checkout: Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def test_i3_another_version_of_python_is_noticed(checkout: Path) -> None:
+def test_i3_another_version_of_python_is_noticed(built: Path) -> None:
     """As after an upgrade of the system: all was laid out for the Python that was there before."""
-    assert run(checkout)[0] == 0
+    checkout = built
     (packages,) = (checkout / ".venv" / "lib").glob("python3.*")
     packages.rename(packages.with_name("python3.10"))
     stamp = checkout / ".run" / "setup.stamp"
@@ -128,22 +150,20 @@ def test_i3_another_version_of_python_is_noticed(checkout: Path) -> None:
     assert str(checkout) in python_of(checkout)
 
 
-def test_i3_a_checkout_at_another_place_is_noticed(checkout: Path) -> None:
+def test_i3_a_checkout_at_another_place_is_noticed(built: Path) -> None:
     """A copy; what was moved differs in nothing."""
-    assert run(checkout)[0] == 0
-    there = checkout.with_name("another place")
-    shutil.copytree(checkout, there, symlinks=True)
+    there = built.with_name("another place")
+    shutil.copytree(built, there, symlinks=True)
     assert run(there, "--check")[0] == 1
     assert run(there)[0] == 0
     assert run(there, "--check")[0] == 0
     assert str(there) in python_of(there)
 
 
-def test_i3_an_environment_that_is_shared_by_a_link_is_used_as_it_is(checkout: Path) -> None:
-    assert run(checkout)[0] == 0
-    beside = checkout.with_name("beside")
-    shutil.copytree(checkout, beside, ignore=shutil.ignore_patterns(".venv", ".run"))
-    (beside / ".venv").symlink_to(checkout / ".venv")
+def test_i3_an_environment_that_is_shared_by_a_link_is_used_as_it_is(
+    shares_environment: Path, built: Path
+) -> None:
+    checkout, beside = built, shares_environment
     code, output = run(beside)
     assert code == 0
     assert "bringing this checkout up to date" in output
@@ -182,8 +202,9 @@ def test_i10_a_path_that_a_server_cannot_live_with_is_refused_before_anything_is
 
 
 def test_i6_ctrl_c_ends_a_fetch_without_a_traceback_and_the_next_run_goes_on(
-    checkout: Path,
+    shares_environment: Path,
 ) -> None:
+    checkout = shares_environment
     fetcher = checkout / "infra" / "jars.py"
     works = fetcher.read_text()
     fetcher.write_text("import signal\nprint('fetching', flush=True)\nsignal.pause()\n")

@@ -25,13 +25,13 @@ SEED, ROUNDS = 20_260_111, 6
 def test_every_word_is_counted_once_whatever_happens_to_the_workers(
     new_fleet: Callable[..., Fleet], seed: int, rounds: int
 ) -> None:
-    fleet = new_fleet(partitions=6, SEATSTREAM_TRANSACTION_RECORDS="1000", SEATSTREAM_WATCHDOG="1")
+    fleet = new_fleet(partitions=4, SEATSTREAM_TRANSACTION_RECORDS="1000", SEATSTREAM_WATCHDOG="1")
     chance = random.Random(seed)
     workers = [fleet.worker(name).start() for name in ("one", "two")]
     for worker in workers:
         worker.wait_ready()
     done = []
-    with fleet.load(1_500) as sent:
+    with fleet.load(400) as sent:
         for _ in range(rounds):
             worker = chance.choice(workers)
             done.append(_disturb(worker, chance))

@@ -29,11 +29,11 @@ from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
-RATE = 250
+RATE = 60
 # They are drawn before the first is sent. All deaths are over after a fifth of it, but on a slow
 # machine.
 COMMANDS_MAX = 300 * RATE
-PARTITIONS = 6
+PARTITIONS = 4
 TICK_MS = 500
 
 
@@ -61,7 +61,7 @@ def script(servers: dict[str, str], name: str, *arguments: str) -> str:
 def buyers(servers: dict[str, str], log: Path) -> Iterator[Child]:
     """Let people buy while the block runs; holds lapse after 2 s if they are not paid."""
     command = [sys.executable, "-m", "scripts.load_test", "--event-id", "7"]
-    command += ["--sections", "40", "--rows", "20", "--seats", "50", "--hold-ms", "2000"]
+    command += ["--sections", "20", "--rows", "10", "--seats", "50", "--hold-ms", "2000"]
     command += ["--commands", str(COMMANDS_MAX), "--rate", str(RATE), "--seed", "7"]
     child = Child(command, ROOT, log, servers)
     try:

@@ -34,7 +34,7 @@ from serdes.wire import HEADER_BYTES
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 EVENT = 31
-PARTITIONS = 4
+PARTITIONS = 2
 SUBJECTS = {
     HOLD: f"{SECTION_COMMANDS.name}-io.seatstream.commands.HoldBestAvailable",
     STATUS: f"{SECTION_STATUS.name}-io.seatstream.status.SectionStatusEvent",
@@ -73,7 +73,7 @@ class Rollout:
     def sell(self, root: Path, plan: Path, seed: int) -> None:
         """Sell by the producer of a release."""
         load = ("--event-id", str(EVENT), "--plan", str(plan), "--seed", str(seed))
-        many = ("--commands", "300", "--flat-out", "--wait", "200")
+        many = ("--commands", "120", "--flat-out", "--wait", "200")
         assert self.told(root, "scripts.load_test", *load, *many)["missing"] == 0
 
     def roll(self, worker: Worker) -> None:
@@ -118,7 +118,7 @@ def test_f29_f88_a_second_version_of_two_records_is_rolled_out_over_a_log_that_g
     rollout: Rollout, tmp_path: Path
 ) -> None:
     plan, url = tmp_path / "plan.json", rollout.servers.registry_url
-    sections = [{"section": f"A{n}", "rows": 12, "seats": 40} for n in range(12)]
+    sections = [{"section": f"A{n}", "rows": 12, "seats": 40} for n in range(6)]
     plan.write_text(json.dumps({"event": "Hall", "sections": sections}))
     rollout.sell(ROOT, plan, 1)
     pods = [PodProcess(rollout.servers, "old").wait_ready()]

@@ -11,6 +11,8 @@ from scripts.demo import arguments_of
         ["--seats", "0"],
         ["--rate", "0"],
         ["--workers", "0"],
+        ["--partitions", "0"],
+        ["--partitions", "101"],
         ["--waiting-room", "--faults"],
         ["--waiting-room", "--seats", "1001"],
         ["--summary", "/nowhere/at/all/x"],
