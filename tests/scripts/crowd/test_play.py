@@ -16,9 +16,9 @@ from infra.paths import ROOT
 @pytest.mark.timeout(600)
 def test_the_demo_of_a_waiting_room_lets_a_crowd_in_fairly(tmp_path: Path) -> None:
     summary = tmp_path / "summary.json"
-    words = ("--waiting-room", "--seats", "20", "--summary", str(summary))
+    words = ("--waiting-room", "--seats", "20", "--partitions", "2")
     ended = subprocess.run(
-        [sys.executable, "-m", "scripts.demo", *words],
+        [sys.executable, "-m", "scripts.demo", *words, "--summary", str(summary)],
         cwd=ROOT, check=False, capture_output=True, text=True, timeout=580,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout[-4_000:] + ended.stderr[-2_000:]
