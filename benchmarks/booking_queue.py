@@ -25,16 +25,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks.measuring import bench as measuring
-from benchmarks.measuring import machine
 from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.figures import Run, Scenario, Target, latencies
-from benchmarks.measuring.redis_bench import PACKAGES, RedisBench, patient_line, script_us
+from benchmarks.measuring.redis_bench import RedisBench, patient_line, script_us
 from benchmarks.queue_runs import sale as sales
 from infra.stack import Stack, ephemeral_stack
 from schemas.topics import BOOKING_QUEUE
@@ -74,6 +73,8 @@ QUICK = Sizes(items=128, filled=200, scripts=20, sale=sales.QUICK)
 
 class Bench(RedisBench[Sizes]):
     """One invocation: what was asked for, and what was measured so far."""
+
+    PACKAGES: ClassVar[tuple[str, ...]] = (*RedisBench.PACKAGES, "grpcio")
 
     _stack: Stack | None = None
 
@@ -285,19 +286,13 @@ SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
 }
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options; exits with a usage message otherwise."""
-    parser = measuring.parser_of("booking_queue", __doc__, "moments at which buyers come")
-    parser.add_argument(
-        "--clients", type=int, help=f"of the sale, 1 to {CLIENTS_MAX:,} (default 10,000)"
-    )
+def more_options(parser: argparse.ArgumentParser) -> None:
+    """Add what only the sale asks for."""
+    clients = f"of the sale, 1 to {CLIENTS_MAX:,} (default 10,000)"
+    parser.add_argument("--clients", type=measuring.whole(1, CLIENTS_MAX), help=clients)
     parser.add_argument(
         "--in", dest="queue", choices=("redis", "kafka"), default="redis", help="of the sale"
     )
-    options = measuring.parsed(parser, arguments, SCENARIOS)
-    if options.clients is not None and not 1 <= options.clients <= CLIENTS_MAX:
-        parser.error(f"--clients must be 1 to {CLIENTS_MAX}")
-    return options
 
 
 def sizes_of(options: argparse.Namespace) -> Sizes:
@@ -309,12 +304,16 @@ def sizes_of(options: argparse.Namespace) -> Sizes:
     return replace(sizes, sale=sale)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the scenarios; write the result file after each; print tables."""
-    options = parse(arguments)
-    bench = Bench.asked_for(options, sizes_of(options))
-    versions = machine.versions((*PACKAGES, "grpcio"))
-    return measuring.measure_all("booking_queue", bench, SCENARIOS, options, versions)
+COMMAND = measuring.Command(
+    "booking_queue",
+    __doc__,
+    "moments at which buyers come",
+    Bench,
+    sizes_of,
+    SCENARIOS,
+    more_options,
+)
+parse, main = COMMAND.parse, COMMAND.main
 
 
 if __name__ == "__main__":

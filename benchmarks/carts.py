@@ -10,18 +10,14 @@ most. Nothing is asserted. The machine should do nothing else meanwhile.
 Example: .venv/bin/python -m benchmarks.carts held --runs 3 --out /tmp/carts.json
 """
 
-import argparse
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.cart_runs.carting import SEATS_EACH, Box, measure_backlog, measure_paced
 from benchmarks.measuring import bench as measuring
-from benchmarks.measuring import machine
-from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.figures import Run, Scenario
 from benchmarks.pod_runs.arena import Arena
 from benchmarks.seat_runs.worker import Worker
@@ -46,15 +42,7 @@ class Sizes:
 QUICK = Sizes(arena=20, backlog=400, rates=(40, 20), warm_up_s=0.5, seconds=1.5)
 
 
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """A running broker, and where data goes."""
-
-    cluster: Cluster
-    directory: Path
-
-
-class Bench(measuring.Bench[Sizes, Broker]):
+class Bench(measuring.BrokerBench[Sizes]):
     """One invocation: what was asked for, and what was measured so far."""
 
     def held(self) -> Scenario:
@@ -81,7 +69,7 @@ class Bench(measuring.Bench[Sizes, Broker]):
             self._repeated("paced", lambda: self._paced_run(broker)),
         )
 
-    def _held_run(self, broker: Broker) -> Run:
+    def _held_run(self, broker: measuring.Broker) -> Run:
         run: dict[str, float] = {}
         with self._box(broker) as (box, worker):
             for parts in self.sizes.parts:
@@ -93,7 +81,7 @@ class Bench(measuring.Bench[Sizes, Broker]):
                 )
         return run
 
-    def _paced_run(self, broker: Broker) -> Run:
+    def _paced_run(self, broker: measuring.Broker) -> Run:
         sizes = self.sizes
         run: dict[str, float] = {}
         with self._box(broker) as (box, worker):
@@ -107,7 +95,7 @@ class Bench(measuring.Bench[Sizes, Broker]):
         return run
 
     @contextmanager
-    def _box(self, broker: Broker) -> Iterator[tuple[Box, Worker]]:
+    def _box(self, broker: measuring.Broker) -> Iterator[tuple[Box, Worker]]:
         """Give a worker with a group, and a directory, of its own; nothing of it is left."""
         self._serial += 1
         place = broker.directory / f"carts-{self._seed}-{self._serial}"
@@ -126,26 +114,15 @@ class Bench(measuring.Bench[Sizes, Broker]):
             "seats_of_each_section": SEATS_EACH,
         }
 
-    def _broker_of(self, cluster: Cluster, directory: Path) -> Broker:
-        return Broker(cluster, directory)
-
 
 # In the order they are run.
 SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {"held": Bench.held, "paced": Bench.paced}
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options; exits with a usage message otherwise."""
-    parser = measuring.parser_of("carts", __doc__, "carts")
-    return measuring.parsed(parser, arguments, SCENARIOS)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the scenarios; write the result file after each; print tables."""
-    options = parse(arguments)
-    bench = Bench.asked_for(options, QUICK if options.quick else Sizes())
-    versions = machine.versions(machine.PACKAGES)
-    return measuring.measure_all("carts", bench, SCENARIOS, options, versions)
+COMMAND = measuring.Command(
+    "carts", __doc__, "carts", Bench, measuring.either(Sizes(), QUICK), SCENARIOS
+)
+parse, main = COMMAND.parse, COMMAND.main
 
 
 if __name__ == "__main__":

@@ -12,19 +12,16 @@ figures. The machine should do nothing else meanwhile.
 Example: .venv/bin/python -m benchmarks.locks locked --runs 3 --out /tmp/locks.json
 """
 
-import argparse
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from benchmarks.measuring import bench as measuring
-from benchmarks.measuring import machine
 from benchmarks.measuring.figures import Run, Scenario, Target, latencies
 from benchmarks.measuring.redis_bench import (
-    PACKAGES,
     PatientLine,
     RedisBench,
     patient_line,
@@ -164,18 +161,10 @@ SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
 }
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options; exits with a usage message otherwise."""
-    parser = measuring.parser_of("locks", __doc__, "reservations")
-    return measuring.parsed(parser, arguments, SCENARIOS)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the scenarios; write the result file after each; print tables."""
-    options = parse(arguments)
-    bench = Bench.asked_for(options, QUICK if options.quick else Sizes())
-    versions = machine.versions(PACKAGES)
-    return measuring.measure_all("locks", bench, SCENARIOS, options, versions)
+COMMAND = measuring.Command(
+    "locks", __doc__, "reservations", Bench, measuring.either(Sizes(), QUICK), SCENARIOS
+)
+parse, main = COMMAND.parse, COMMAND.main
 
 
 if __name__ == "__main__":

@@ -18,14 +18,11 @@ Example: .venv/bin/python -m benchmarks.payments settled --runs 3 --out /tmp/pay
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.measuring import bench as measuring
-from benchmarks.measuring import machine
-from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.figures import Run, Scenario, Target
 from benchmarks.payment_runs.accepting import measure_accepted
 from benchmarks.payment_runs.settling import (
@@ -35,11 +32,10 @@ from benchmarks.payment_runs.settling import (
     measure_settled,
 )
 from benchmarks.payment_runs.till import Till
-from benchmarks.pod_runs.api_pod import ApiPod, Users
+from benchmarks.pod_runs.api_pod import ApiPod, BenchOfUsers, BrokerOfUsers
 from benchmarks.pod_runs.arena import Arena
 from benchmarks.seat_runs.seen import wait_seen
 
-PACKAGES = (*machine.PACKAGES, "aiohttp", "httptools", "fastapi", "orjson", "pyjwt")
 PRICE = 4_500
 
 
@@ -89,10 +85,11 @@ QUICK = Sizes(
 )
 
 
-class Bench(measuring.Bench[Sizes, "Broker"]):
+class Bench(BenchOfUsers[Sizes]):
     """One invocation: what was asked for, and what was measured so far."""
 
     PARTS: ClassVar[frozenset[str]] = frozenset({"kafka", "registry", "gateway"})
+    PACKAGES: ClassVar[tuple[str, ...]] = (*BenchOfUsers.PACKAGES, "aiohttp")
 
     # --- scenarios -------------------------------------------------------------------------
 
@@ -168,7 +165,7 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
 
     # --- one run ---------------------------------------------------------------------------
 
-    def _settled_run(self, broker: "Broker") -> Run:
+    def _settled_run(self, broker: BrokerOfUsers) -> Run:
         sizes = self.sizes
         run: dict[str, float] = {}
         for calls in sizes.calls:
@@ -188,7 +185,7 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
                 worker.stop()
         return run
 
-    def _paced_run(self, broker: "Broker") -> Run:
+    def _paced_run(self, broker: BrokerOfUsers) -> Run:
         sizes = self.sizes
         run: dict[str, float] = {}
         till = self._till(broker, sizes.calls[0])
@@ -205,7 +202,7 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
             worker.stop()
         return run
 
-    def _burst_run(self, broker: "Broker") -> Run:
+    def _burst_run(self, broker: BrokerOfUsers) -> Run:
         sizes = self.sizes
         run: dict[str, float] = {}
         till = self._till(broker, sizes.calls[-1])
@@ -223,7 +220,7 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
             worker.stop()
         return run
 
-    def _accepted_run(self, broker: "Broker") -> Run:
+    def _accepted_run(self, broker: BrokerOfUsers) -> Run:
         sizes = self.sizes
         run: dict[str, float] = {}
         till = self._till(broker, sizes.calls[0])
@@ -259,24 +256,12 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
 
     # --- shared ----------------------------------------------------------------------------
 
-    def _till(self, broker: "Broker", calls: int) -> Till:
+    def _till(self, broker: BrokerOfUsers, calls: int) -> Till:
         """Return a till with a group, and a directory, of its own."""
         self._serial += 1
         place = broker.directory / f"payments-{self._seed}-{self._serial}"
         place.mkdir()
         return Till(broker.cluster, Arena(self.sizes.sections, price=PRICE), place, calls)
-
-    def _broker_of(self, cluster: Cluster, directory: Path) -> "Broker":
-        return Broker(cluster, Users(directory), directory)
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """A running broker with its gateway, who pays, and where data goes."""
-
-    cluster: Cluster
-    users: Users
-    directory: Path
 
 
 def _named(prefix: str, found: Run) -> dict[str, float]:
@@ -292,25 +277,22 @@ SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
 }
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options; exits with a usage message otherwise."""
-    parser = measuring.parser_of("payments", __doc__, "reservations")
-    parser.add_argument("--seconds", type=float, help="of one measurement of `settled` (20)")
-    options = measuring.parsed(parser, arguments, SCENARIOS)
-    if options.seconds is not None and options.seconds <= 0:
-        parser.error("--seconds must be more than 0")
-    return options
+def more_options(parser: argparse.ArgumentParser) -> None:
+    """Add what only `settled` asks for."""
+    seconds = "of one measurement of `settled` (20)"
+    parser.add_argument("--seconds", type=measuring.some_seconds, help=seconds)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the scenarios; write the result file after each; print tables."""
-    options = parse(arguments)
+def sizes_of(options: argparse.Namespace) -> Sizes:
+    """Return how much is asked for."""
     sizes = QUICK if options.quick else Sizes()
-    if options.seconds:
-        sizes = replace(sizes, seconds=options.seconds)
-    bench = Bench.asked_for(options, sizes)
-    versions = machine.versions(PACKAGES)
-    return measuring.measure_all("payments", bench, SCENARIOS, options, versions)
+    return replace(sizes, seconds=options.seconds) if options.seconds else sizes
+
+
+COMMAND = measuring.Command(
+    "payments", __doc__, "reservations", Bench, sizes_of, SCENARIOS, more_options
+)
+parse, main = COMMAND.parse, COMMAND.main
 
 
 if __name__ == "__main__":

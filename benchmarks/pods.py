@@ -23,18 +23,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import bench as measuring
-from benchmarks.measuring import machine
-from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.figures import Run, Scenario, Target
 from benchmarks.measuring.wrk import Answers, Generator, NoGenerator
-from benchmarks.pod_runs.api_pod import API, ApiPod, Users
+from benchmarks.pod_runs.api_pod import API, ApiPod, BenchOfUsers, BrokerOfUsers
 from benchmarks.pod_runs.arena import EVENT_ID, Arena
 from benchmarks.pod_runs.flowing import (
+    Asked,
     Flowing,
     LookUps,
     ask_for_all,
@@ -56,7 +55,6 @@ from benchmarks.seat_runs.paced import open_sections
 from benchmarks.seat_runs.worker import Worker
 from schemas.topics import SECTION_STATUS
 
-PACKAGES = (*machine.PACKAGES, "httptools", "fastapi", "orjson", "pyjwt")
 EXIT_NO_GENERATOR = 3
 MAP_POD = (sys.executable, "-m", "benchmarks.pod_runs.full_map_pod")
 PARTITIONS = SECTION_STATUS.partitions
@@ -94,14 +92,16 @@ BESIDE = (
 )
 
 
-class Bench(measuring.Bench[Sizes, "Broker"]):
+class Bench(BenchOfUsers[Sizes]):
     """One invocation: what was asked for, and what was measured so far."""
 
-    def __init__(
-        self, sizes: Sizes, runs: int, seed: int, generator: Generator, *, is_quick: bool
-    ) -> None:
+    def __init__(self, sizes: Sizes, runs: int, seed: int, *, is_quick: bool) -> None:
         super().__init__(sizes, runs, seed, is_quick=is_quick)
-        self._generator = generator
+        self._generator = Generator.found()
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what is measured, and of what asks it."""
+        return super().versions() | {"wrk": self._generator.version()}
 
     # --- scenarios -------------------------------------------------------------------------
 
@@ -215,7 +215,7 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
 
     # --- one run ---------------------------------------------------------------------------
 
-    def _lookups_run(self, broker: "Broker") -> Run:
+    def _lookups_run(self, broker: BrokerOfUsers) -> Run:
         sizes, cluster = self.sizes, broker.cluster
         cluster.fresh_topics()
         preload(cluster, sizes.hall, Form.SLIM)
@@ -223,13 +223,11 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
             pod.wait_ready()
             ask_for_all(pod, broker.users, sizes.hall)
             lookups = LookUps(sizes.connections, sizes.warm_up_s, sizes.seconds)
-            place = self._place("lookups")
+            asked = Asked(cluster, pod, broker.users, self._generator, self._place("lookups"))
             run: dict[str, float] = {}
             for turn, measuring in ((1, measure), (2, measure_bare)):
                 flowing = self._flowing(Form.SLIM, sizes.hall, turn, rate=sizes.updates_per_s)
-                run |= measuring(
-                    cluster, pod, broker.users, self._generator, flowing, lookups, place
-                )
+                run |= measuring(asked, flowing, lookups)
             pod.stop()
         self.progress.step(
             f"  {run['lookups_per_s']:,.0f} look-ups/s, p99 {run['p99_ms']:.1f} ms,"
@@ -322,7 +320,7 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
             log=place / "wrk.log",
         )
 
-    def _slimming_run(self, broker: "Broker") -> Run:
+    def _slimming_run(self, broker: BrokerOfUsers) -> Run:
         run = coding_costs(broker.cluster, self.sizes.coding)
         for form in Form:
             found = self._form_run(broker, form)
@@ -335,7 +333,7 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
         )
         return run
 
-    def _form_run(self, broker: "Broker", form: Form) -> Run:
+    def _form_run(self, broker: BrokerOfUsers, form: Form) -> Run:
         """Measure one form: paced, alone and beside look-ups, then as fast as it goes.
 
         Each on topics and with a pod of its own: a pod that fell behind would be minutes late.
@@ -350,13 +348,9 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
         for turn, connections in ((1, 0), (2, sizes.connections)):
             with self._form_pod(broker, form) as pod:
                 found = measure(
-                    cluster,
-                    pod,
-                    broker.users,
-                    self._generator,
+                    Asked(cluster, pod, broker.users, self._generator, place),
                     flowing(turn, rate=sizes.slimming_per_s),
                     LookUps(connections, sizes.warm_up_s, sizes.slimming_s),
-                    place,
                 )
             names, prefix = (BESIDE, "asked_") if connections else (ALONE, "")
             run |= {prefix + name: found[name] for name in names if name in found}
@@ -367,7 +361,7 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
         return run
 
     @contextmanager
-    def _form_pod(self, broker: "Broker", form: Form) -> Iterator[ApiPod]:
+    def _form_pod(self, broker: BrokerOfUsers, form: Form) -> Iterator[ApiPod]:
         """Give a pod of one form that has every section, each published once; kill it."""
         cluster, hall = broker.cluster, self.sizes.slimming_hall
         cluster.delete_topics(cluster.topics_named(MAP_TOPIC))
@@ -400,21 +394,9 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
         return place
 
     @property
-    def _running_broker(self) -> "Broker":
+    def _running_broker(self) -> BrokerOfUsers:
         assert self._broker is not None, "no broker runs"
         return self._broker
-
-    def _broker_of(self, cluster: Cluster, directory: Path) -> "Broker":
-        return Broker(cluster, Users(directory), directory)
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """A running broker, who asks, and where data goes."""
-
-    cluster: Cluster
-    users: Users
-    directory: Path
 
 
 def _described(hall: Hall) -> dict[str, Any]:
@@ -431,16 +413,14 @@ SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
 }
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options; exits with a usage message otherwise."""
-    parser = measuring.parser_of("pods", __doc__, "statuses")
+def more_options(parser: argparse.ArgumentParser) -> None:
+    """Add what only look-ups ask for."""
     parser.add_argument("--connections", type=int, help="of the look-ups' load (default 32)")
     parser.add_argument("--seconds", type=float, help="of one measurement of look-ups (20)")
-    return measuring.parsed(parser, arguments, SCENARIOS)
 
 
 def sizes_of(options: argparse.Namespace) -> Sizes:
-    """Return the sizes that the options ask for."""
+    """Return how much is asked for."""
     sizes = QUICK if options.quick else Sizes()
     if options.connections:
         sizes = replace(sizes, connections=options.connections)
@@ -449,23 +429,17 @@ def sizes_of(options: argparse.Namespace) -> Sizes:
     return sizes
 
 
+COMMAND = measuring.Command("pods", __doc__, "statuses", Bench, sizes_of, SCENARIOS, more_options)
+parse = COMMAND.parse
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios; write the result file after each; print tables."""
-    options = parse(arguments)
     try:
-        generator = Generator.found()
+        return COMMAND.main(arguments)
     except NoGenerator as error:
         print(f"benchmarks.pods: {error}", file=sys.stderr)
         return EXIT_NO_GENERATOR
-    bench = Bench(
-        sizes_of(options),
-        measuring.runs_of(options),
-        options.seed,
-        generator,
-        is_quick=options.quick,
-    )
-    versions = {**machine.versions(PACKAGES), "wrk": generator.version()}
-    return measuring.measure_all("pods", bench, SCENARIOS, options, versions)
 
 
 if __name__ == "__main__":

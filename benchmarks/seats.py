@@ -29,10 +29,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from benchmarks.measuring import bench as measuring
-from benchmarks.measuring import machine
 from benchmarks.measuring.cluster import Cluster
 from benchmarks.measuring.figures import Run, Scenario, Target, shown
 from benchmarks.pod_runs.arena import PARTY_SIZES, Arena, Holds
@@ -46,6 +45,7 @@ from schemas.topics import RESERVATION_OUTCOMES
 Value = TypeVar("Value")
 
 STOCK_LIMIT_S = 20.0
+COMMANDS_MAX = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +84,27 @@ QUICK = Sizes(
 )
 
 
-class Bench(measuring.Bench[Sizes, "Broker"]):
+class Bench(measuring.BrokerBench[Sizes]):
     """One invocation: what was asked for, and what was measured so far.
 
     is_random: whether reservation ids are without order.
     """
 
-    def __init__(
-        self, sizes: Sizes, runs: int, seed: int, *, is_random: bool, is_quick: bool
-    ) -> None:
-        super().__init__(sizes, runs, seed, is_quick=is_quick)
-        self._is_random = is_random
-        self._filled: Filled | None = None
+    is_random = False
+    _filled: "Filled | None" = None
+
+    @classmethod
+    def asked_for(cls, options: argparse.Namespace, sizes: Sizes) -> Self:
+        """Return the benchmark that options ask for."""
+        bench = super().asked_for(options, sizes)
+        bench.is_random = options.ids == "random"
+        return bench
+
+    def conclude(self) -> None:
+        """Print how Faust alone compares, where both were measured."""
+        if stock := self.scenarios.get("stock"):
+            ratio = stock.figures()["drained_over_stock"].median
+            print(f"{shown(ratio)} times the decisions/s of stock Faust")
 
     # --- scenarios -------------------------------------------------------------------------
 
@@ -285,7 +294,7 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
         self.scenarios[name] = scenario
         return scenario
 
-    def _drain_run(self, broker: "Broker", holds: Holds, workers: int) -> Drained:
+    def _drain_run(self, broker: measuring.Broker, holds: Holds, workers: int) -> Drained:
         group = self._next_name("drain")
         data_dir = broker.directory / group
         drained = preload_and_drain(
@@ -300,7 +309,7 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
         shutil.rmtree(data_dir)
         return drained
 
-    def _stock_run(self, broker: "Broker", holds: Holds) -> Run:
+    def _stock_run(self, broker: measuring.Broker, holds: Holds) -> Run:
         cluster = broker.cluster
         cluster.delete_topics(cluster.topics_named("stock-"))
         preload(cluster, holds, self.progress)
@@ -345,7 +354,7 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
         self.progress.step(f"  {run['decisions_per_s']:,.0f} decisions/s")
         return run
 
-    def _rates_run(self, broker: "Broker", arena: Arena) -> Run:
+    def _rates_run(self, broker: measuring.Broker, arena: Arena) -> Run:
         name = self._next_name("paced")
         place = broker.directory / name
         place.mkdir()
@@ -373,12 +382,9 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
             self._filled = Filled(broker.cluster, group, data_dir, holds, self._described(holds))
         return self._filled
 
-    def _fresh_broker(self) -> "Broker":
+    def _fresh_broker(self) -> measuring.Broker:
         self._filled = None
         return super()._fresh_broker()
-
-    def _broker_of(self, cluster: Cluster, directory: Path) -> "Broker":
-        return Broker(cluster, directory)
 
     def _next_name(self, kind: str) -> str:
         """Return a group's name; a new one has no offsets and fences nobody."""
@@ -387,7 +393,7 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
 
     def _holds(self, arena: Arena, count: int, outstanding: int = 0) -> Holds:
         return Holds(
-            arena, count, str(self._seed), is_random=self._is_random, outstanding=outstanding
+            arena, count, str(self._seed), is_random=self.is_random, outstanding=outstanding
         )
 
     def _offer(self, arena: Arena, rate: int, warm_up_s: float, seconds: float) -> Offer:
@@ -410,14 +416,6 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
     @property
     def _huge(self) -> Arena:
         return Arena(1, self.sizes.huge_rows, self.sizes.huge_seats_per_row)
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """A running broker, and where the workers' data goes."""
-
-    cluster: Cluster
-    directory: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,36 +448,21 @@ SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
 }
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options; exits with a usage message otherwise."""
-    parser = measuring.parser_of("seats", __doc__, "commands")
+def more_options(parser: argparse.ArgumentParser) -> None:
+    """Add what only drains ask for."""
     parser.add_argument("--ids", choices=("ordered", "random"), default="ordered")
-    parser.add_argument("--commands", type=int, help="commands of a drain (default 1,000,000)")
-    options = measuring.parsed(parser, arguments, SCENARIOS)
-    if options.commands is not None and options.commands < 1:
-        parser.error("--commands must be at least 1")
-    return options
+    commands = "commands of a drain (default 1,000,000)"
+    parser.add_argument("--commands", type=measuring.whole(1, COMMANDS_MAX), help=commands)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the scenarios; write the result file after each; print tables."""
-    options = parse(arguments)
+def sizes_of(options: argparse.Namespace) -> Sizes:
+    """Return how much is asked for."""
     sizes = QUICK if options.quick else Sizes()
-    if options.commands:
-        sizes = replace(sizes, commands=options.commands)
-    bench = Bench(
-        sizes,
-        measuring.runs_of(options),
-        options.seed,
-        is_random=options.ids == "random",
-        is_quick=options.quick,
-    )
-    code = measuring.measure_all("seats", bench, SCENARIOS, options, machine.versions())
-    stock = bench.scenarios.get("stock")
-    if code == 0 and stock is not None:
-        ratio = stock.figures()["drained_over_stock"].median
-        print(f"{shown(ratio)} times the decisions/s of stock Faust")
-    return code
+    return replace(sizes, commands=options.commands) if options.commands else sizes
+
+
+COMMAND = measuring.Command("seats", __doc__, "commands", Bench, sizes_of, SCENARIOS, more_options)
+parse, main = COMMAND.parse, COMMAND.main
 
 
 if __name__ == "__main__":

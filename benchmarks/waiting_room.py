@@ -19,7 +19,7 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
@@ -28,9 +28,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from benchmarks.measuring import bench as measuring
-from benchmarks.measuring import machine
 from benchmarks.measuring.figures import Run, Scenario, Target, latencies
-from benchmarks.measuring.redis_bench import PACKAGES, RedisBench, patient_line, script_us
+from benchmarks.measuring.redis_bench import RedisBench, patient_line, script_us
 from benchmarks.room_runs import crowd as crowds
 from state.domain.waiting.admission import PROMOTED_MAX, REAPED_MAX, RoomState
 from state.domain.waiting.line import Stands, Step
@@ -235,19 +234,13 @@ SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
 }
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options; exits with a usage message otherwise."""
-    parser = measuring.parser_of("waiting_room", __doc__, "users")
-    parser.add_argument(
-        "--clients", type=int, help=f"of the crowd, 1 to {CLIENTS_MAX:,} (default 100,000)"
-    )
+def more_options(parser: argparse.ArgumentParser) -> None:
+    """Add what only the crowd asks for."""
+    clients = f"of the crowd, 1 to {CLIENTS_MAX:,} (default 100,000)"
+    parser.add_argument("--clients", type=measuring.whole(1, CLIENTS_MAX), help=clients)
     parser.add_argument(
         "--per-minute", type=int, help="of the crowd, most that are let in (default 60,000)"
     )
-    options = measuring.parsed(parser, arguments, SCENARIOS)
-    if options.clients is not None and not 1 <= options.clients <= CLIENTS_MAX:
-        parser.error(f"--clients must be 1 to {CLIENTS_MAX}")
-    return options
 
 
 def sizes_of(options: argparse.Namespace) -> Sizes:
@@ -258,12 +251,10 @@ def sizes_of(options: argparse.Namespace) -> Sizes:
     return replace(sizes, crowd=replace(sizes.crowd, **changes))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the scenarios; write the result file after each; print tables."""
-    options = parse(arguments)
-    bench = Bench.asked_for(options, sizes_of(options))
-    versions = machine.versions(PACKAGES)
-    return measuring.measure_all("waiting_room", bench, SCENARIOS, options, versions)
+COMMAND = measuring.Command(
+    "waiting_room", __doc__, "users", Bench, sizes_of, SCENARIOS, more_options
+)
+parse, main = COMMAND.parse, COMMAND.main
 
 
 if __name__ == "__main__":

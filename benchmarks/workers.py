@@ -13,10 +13,9 @@ Nothing is asserted. The machine should do nothing else meanwhile.
 Example: .venv/bin/python -m benchmarks.workers schedule_slots --runs 3 --out /tmp/workers.json
 """
 
-import argparse
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,7 +26,7 @@ import psutil
 
 from benchmarks.measuring import bench as measuring
 from benchmarks.measuring import machine
-from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
+from benchmarks.measuring.cluster import BenchmarkFailed
 from benchmarks.measuring.figures import Run, Scenario
 from benchmarks.seat_runs.worker import Worker, Workers
 from benchmarks.worker_runs.backlogs import fill, measure
@@ -38,7 +37,6 @@ from scripts.processes.allocation import AllocationService
 from streams import allocate_purchases, invalidate_caches, issue_purchases
 from streams.schedule_slots import handler as slots
 
-PACKAGES = (*machine.PACKAGES, "aiohttp", "redis")
 INSTANCES = (1, 2)
 READY_S = 180.0
 SERVICE_S = 60.0
@@ -87,10 +85,11 @@ QUICK = Sizes(
 )
 
 
-class Bench(measuring.Bench[Sizes, "Broker"]):
+class Bench(measuring.BrokerBench[Sizes]):
     """One invocation: what was asked for, and what was measured so far."""
 
     PARTS: ClassVar[frozenset[str]] = frozenset({"kafka", "registry", "redis"})
+    PACKAGES: ClassVar[tuple[str, ...]] = (*machine.PACKAGES, "aiohttp", "redis")
 
     def measured(self, role: str) -> Scenario:
         """Measure one kind of worker."""
@@ -102,7 +101,7 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
             self._repeated(role, lambda: self._run(broker, role, count)),
         )
 
-    def _run(self, broker: "Broker", role: str, count: int) -> Run:
+    def _run(self, broker: measuring.Broker, role: str, count: int) -> Run:
         run: dict[str, float] = {}
         for instances in INSTANCES:
             found = self._drained(broker, role, count, instances)
@@ -114,7 +113,7 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
             )
         return run
 
-    def _drained(self, broker: "Broker", role: str, count: int, instances: int) -> Run:
+    def _drained(self, broker: measuring.Broker, role: str, count: int, instances: int) -> Run:
         """Measure one backlog on empty topics and stores; nothing of it runs afterwards."""
         cluster, source = broker.cluster, KINDS[role].source
         self._serial += 1
@@ -147,17 +146,6 @@ class Bench(measuring.Bench[Sizes, "Broker"]):
             workers.stop()
         shutil.rmtree(place)
         return found
-
-    def _broker_of(self, cluster: Cluster, directory: Path) -> "Broker":
-        return Broker(cluster, directory)
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """A running broker with its Redis, and where data goes."""
-
-    cluster: Cluster
-    directory: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,19 +180,10 @@ SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
 }
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options; exits with a usage message otherwise."""
-    parser = measuring.parser_of("workers", __doc__, "names of groups")
-    return measuring.parsed(parser, arguments, SCENARIOS)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the scenarios; write the result file after each; print tables."""
-    options = parse(arguments)
-    sizes = QUICK if options.quick else Sizes()
-    bench = Bench.asked_for(options, sizes)
-    versions = machine.versions(PACKAGES)
-    return measuring.measure_all("workers", bench, SCENARIOS, options, versions)
+COMMAND = measuring.Command(
+    "workers", __doc__, "names of groups", Bench, measuring.either(Sizes(), QUICK), SCENARIOS
+)
+parse, main = COMMAND.parse, COMMAND.main
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -21,21 +22,23 @@ from infra.stack import StackError, ephemeral_stack
 from scripts.traffic.sending import NoBroker
 
 AnyBench = TypeVar("AnyBench", bound="Bench[Any, Any]")
-Broker = TypeVar("Broker")
+AnyBroker = TypeVar("AnyBroker")
 Sizes = TypeVar("Sizes")
 Value = TypeVar("Value")
 
 
-class Bench(ABC, Generic[Sizes, Broker]):
+class Bench(ABC, Generic[Sizes, AnyBroker]):
     """One invocation: what was asked for, and what was measured so far.
 
     sizes:    how much each scenario does.
     loops_ms: what a fixed loop took before each run, by scenario; see `loop_ms`.
     is_quick: one broker for all scenarios, none of them with an uncounted run before.
     PARTS:    of the stack that is started.
+    PACKAGES: whose versions the result file names.
     """
 
     PARTS: ClassVar[frozenset[str]] = frozenset({"kafka", "registry"})
+    PACKAGES: ClassVar[tuple[str, ...]] = machine.PACKAGES
 
     def __init__(self, sizes: Sizes, runs: int, seed: int, *, is_quick: bool) -> None:
         self.sizes = sizes
@@ -47,7 +50,7 @@ class Bench(ABC, Generic[Sizes, Broker]):
         self._is_quick = is_quick
         self._serial = 0
         self._running = ExitStack()
-        self._broker: Broker | None = None
+        self._broker: AnyBroker | None = None
 
     @classmethod
     def asked_for(cls, options: argparse.Namespace, sizes: Sizes) -> Self:
@@ -55,10 +58,10 @@ class Bench(ABC, Generic[Sizes, Broker]):
         return cls(sizes, runs_of(options), options.seed, is_quick=options.quick)
 
     @abstractmethod
-    def _broker_of(self, cluster: Cluster, directory: Path) -> Broker:
+    def _broker_of(self, cluster: Cluster, directory: Path) -> AnyBroker:
         """Return a broker that was just started, with what this benchmark keeps beside it."""
 
-    def _fresh_broker(self) -> Broker:
+    def _fresh_broker(self) -> AnyBroker:
         """Return a broker that was just started, unless one has to do for everything."""
         if self._broker is not None and self._is_quick:
             return self._broker
@@ -71,6 +74,13 @@ class Bench(ABC, Generic[Sizes, Broker]):
         directory.mkdir()
         self._broker = self._broker_of(Cluster(stack, stack.directory), directory)
         return self._broker
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what is measured, by name."""
+        return machine.versions(self.PACKAGES)
+
+    def conclude(self) -> None:
+        """Print what no table of a single scenario says; called when all have been measured."""
 
     def close(self) -> None:
         """Stop the broker that runs, if any."""
@@ -92,6 +102,81 @@ class Bench(ABC, Generic[Sizes, Broker]):
                 f"{name}: run {number + 1} of {self.runs}; the fixed loop takes {speed:.0f} ms"
             )
             yield number
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A running broker, and where data goes."""
+
+    cluster: Cluster
+    directory: Path
+
+
+class BrokerBench(Bench[Sizes, Broker], Generic[Sizes]):
+    """A benchmark that keeps nothing beside the broker."""
+
+    def _broker_of(self, cluster: Cluster, directory: Path) -> Broker:
+        return Broker(cluster, directory)
+
+
+def either(normal: Sizes, quick: Sizes) -> Callable[[argparse.Namespace], Sizes]:
+    """Return what chooses between sizes by `--quick`, where no other option changes any."""
+    return lambda options: quick if options.quick else normal
+
+
+def no_more_options(parser: argparse.ArgumentParser) -> None:
+    """Add nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Generic[AnyBench]):
+    """`python -m benchmarks.<name>`.
+
+    description:  of its help text.
+    seed_of:      what the seed makes, for the help text.
+    bench:        what measures them.
+    sizes_of:     how much options ask for.
+    scenarios:    by name, in the order in which they are run.
+    more_options: what adds options that only this benchmark has.
+    """
+
+    name: str
+    description: str | None
+    seed_of: str
+    bench: type[AnyBench]
+    sizes_of: Callable[[argparse.Namespace], Any]
+    scenarios: Mapping[str, Callable[[AnyBench], Scenario]]
+    more_options: Callable[[argparse.ArgumentParser], None] = no_more_options
+
+    def parse(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        """Return the options; exits with a usage message otherwise."""
+        parser = parser_of(self.name, self.description, self.seed_of)
+        self.more_options(parser)
+        return parsed(parser, arguments, self.scenarios)
+
+    def main(self, arguments: Sequence[str] | None = None) -> int:
+        """Run the scenarios; write the result file after each; print tables."""
+        options = self.parse(arguments)
+        bench = self.bench.asked_for(options, self.sizes_of(options))
+        return measure_all(self.name, bench, self.scenarios, options)
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Return what reads a whole number within bounds; raises ValueError."""
+
+    def whole_number(text: str) -> int:
+        if not least <= (number := int(text)) <= most:
+            raise ValueError(text)
+        return number
+
+    return whole_number
+
+
+def some_seconds(text: str) -> float:
+    """Return a time of more than 0 s; raises ValueError."""
+    if not (seconds := float(text)) > 0:
+        raise ValueError(text)
+    return seconds
 
 
 def parser_of(name: str, description: str | None, seed_of: str) -> argparse.ArgumentParser:
@@ -136,15 +221,13 @@ def measure_all(
     bench: AnyBench,
     scenarios: Mapping[str, Callable[[AnyBench], Scenario]],
     options: argparse.Namespace,
-    versions: Mapping[str, str],
 ) -> int:
     """Run the scenarios asked for, in the order of the table; return the exit code.
 
     Each table is printed and the result file written when a scenario ends, so that what was
     measured outlives an interruption.
 
-    name:     of the benchmark, as in `python -m benchmarks.<name>`.
-    versions: of what is measured, by name.
+    name: of the benchmark, as in `python -m benchmarks.<name>`.
     """
     document = {
         "benchmark": name,
@@ -153,7 +236,7 @@ def measure_all(
         "seed": options.seed,
         "revision": machine.revision(),
         "machine": machine.machine(),
-        "versions": dict(versions),
+        "versions": bench.versions(),
         "loop_ms_before_runs": {},
         "scenarios": {},
     }
@@ -179,4 +262,5 @@ def measure_all(
     finally:
         bench.close()
     print(f"written to {out}" + (" (quick: not a measurement)" if options.quick else ""))
+    bench.conclude()
     return 0

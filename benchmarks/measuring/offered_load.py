@@ -11,19 +11,17 @@ The outcomes go to the file `--out` (`latency.Sightings`). Commands are made bef
 sent, so that sending costs as little as it can on the machine that also runs what is measured.
 """
 
-import argparse
 import gc
-import json
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from benchmarks.measuring.latency import Sightings
+from benchmarks.measuring.phases import parser_of_part, tell
 from benchmarks.pod_runs.arena import Arena, Command, Holds
 from schemas.topics import RESERVATION_OUTCOMES, Topic
 from scripts.traffic.sending import CommandEncoders, CommandSender
@@ -143,15 +141,9 @@ def sighted(
     return sightings, times_seen
 
 
-def tell(phase: str, **more: Any) -> None:
-    print(json.dumps({"phase": phase, **more}), flush=True)
-
-
 def main() -> int:
     """Do what the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--brokers", required=True)
-    parser.add_argument("--registry", required=True)
+    parser = parser_of_part(__doc__)
     parser.add_argument("--rate", type=int, required=True)
     parser.add_argument("--warm-up", type=float, required=True)
     parser.add_argument("--seconds", type=float, required=True)

@@ -1,5 +1,6 @@
 """Child processes of a benchmark that tell their phases, one line of JSON each, on the output."""
 
+import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -11,6 +12,19 @@ from benchmarks.measuring.process import Measured
 from infra.stack.processes import tail
 
 POLL_S = 0.02
+
+
+def parser_of_part(description: str | None) -> argparse.ArgumentParser:
+    """Return the options that every such process has; of its text the first line is shown."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("--brokers", required=True)
+    parser.add_argument("--registry", required=True)
+    return parser
+
+
+def tell(phase: str, **more: Any) -> None:
+    """Print that a phase is reached, with figures, as `Phased.wait` reads it."""
+    print(json.dumps({"phase": phase, **more}), flush=True)
 
 
 class Phased(Measured):

