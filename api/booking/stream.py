@@ -13,14 +13,14 @@ from time import monotonic
 from typing import Annotated, Final
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Path, Request
+from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import Response
 
 from api.booking.looking import looks_of
 from api.guard import buyer, buyer_in, pod_of
 from api.pod import Pod
 from api.streaming.client import Direct
-from api.streaming.following import ID_BYTES_MAX, Follower, Followers
+from api.streaming.following import Follower, Followers, LastEventId, described
 from api.web.logs import log
 from api.web.problems import Problem, bad, told_as
 from api.web.requests import Receive, Scope, Send
@@ -143,21 +143,14 @@ router: Final = APIRouter(tags=["booking queue"], dependencies=[Depends(buyer)])
     response_class=Direct,
     status_code=200,
     responses={
-        200: {
-            "description": "Server-sent events; see the manual.",
-            # Of an event, not of the stream: readers of the document differ in what a schema is.
-            "content": {"text/event-stream": {}},
-        },
+        200: described("Server-sent events; see the manual."),
         204: {"description": "The item is over, and `Last-Event-ID` is that of the last event."},
     },
 )
 async def item_stream(
     request: Request,
     queue_item_id: Annotated[str, Path(pattern=f"^{ITEM_ID.pattern}$")],  # noqa: ARG001
-    last_event_id: Annotated[  # noqa: ARG001
-        str | None,
-        Header(max_length=ID_BYTES_MAX, description="`id` of the last event that was received."),
-    ] = None,
+    last_event_id: LastEventId = None,  # noqa: ARG001
 ) -> Response:
     """Follow where a request in the booking queue stands as it changes."""
     pod = pod_of(request)

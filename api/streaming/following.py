@@ -7,7 +7,9 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Hashable, Iterable
 from time import monotonic
-from typing import Final, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+from fastapi import Header
 
 from api.streaming.client import Client, every_tick, room_for_streams
 from api.web.problems import Problem
@@ -21,6 +23,17 @@ ID_BYTES_MAX: Final = 128
 RETRY: Final = b"retry: 2000\n"
 COMMENT: Final = b": still there\n"
 HOLD: Final = b"event: hold\ndata: {}\n\n"
+
+LastEventId = Annotated[
+    str | None,
+    Header(max_length=ID_BYTES_MAX, description="`id` of the last event that was received."),
+]
+
+
+def described(what: str) -> dict[str, Any]:
+    """Return what the API's document says of such a stream."""
+    # Of an event, not of the stream: readers of the document differ in what a schema is.
+    return {"description": what, "content": {"text/event-stream": {}}}
 
 
 class Follower(Client):

@@ -11,17 +11,17 @@ place alone, and dropped when nothing is taken at all.
 import asyncio
 from collections.abc import Sequence
 from time import monotonic
-from typing import Annotated, Final
+from typing import Final
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from api.admission.desk import Stand
 from api.guard import buyer, buyer_in, pod_of
 from api.pod import Pod
 from api.streaming.client import Direct
-from api.streaming.following import ID_BYTES_MAX, Follower, Followers
+from api.streaming.following import Follower, Followers, LastEventId, described
 from api.waiting_room.bodies import place_body
 from api.web.ids import EventIdInPath
 from api.web.problems import Problem, bad
@@ -137,21 +137,12 @@ router: Final = APIRouter(tags=["waiting rooms"], dependencies=[Depends(buyer)])
     "/v1/events/{event_id}/waiting-room/stream",
     response_class=Direct,
     status_code=200,
-    responses={
-        200: {
-            "description": "Server-sent events: place, hold; see the manual.",
-            # Of an event, not of the stream: readers of the document differ in what a schema is.
-            "content": {"text/event-stream": {}},
-        }
-    },
+    responses={200: described("Server-sent events: place, hold; see the manual.")},
 )
 async def place_stream(
     request: Request,
     event_id: EventIdInPath,  # noqa: ARG001
-    last_event_id: Annotated[  # noqa: ARG001
-        str | None,
-        Header(max_length=ID_BYTES_MAX, description="`id` of the last event that was received."),
-    ] = None,
+    last_event_id: LastEventId = None,  # noqa: ARG001
 ) -> Response:
     """Follow where the user stands as it changes."""
     pod = pod_of(request)

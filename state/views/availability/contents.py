@@ -27,7 +27,7 @@ from state.kafka.message_headers import headers_of
 from state.views.availability.snapshot import OFFSET, PARTITION, EventSnapshot, Known, status_in
 from state.views.availability.statistics import ViewCounters
 from state.views.following.ages import never_known_ns
-from state.views.following.reading import Learn, Reading, Skipped, verdict_on
+from state.views.following.reading import Learn, Reading, Records
 from state.views.following.reading import fault_of as fault_of_record
 
 log = logging.getLogger(__name__)
@@ -98,9 +98,8 @@ class Contents(Reading):
         # By event: sections of which only unreadable records came, and since when that is so.
         self._unreadable_ns: dict[int, dict[str, int]] = {}
         self._decoder = decoder
-        self._learn = learn
         self._counters = counters
-        self._skipped = Skipped(log, "a status", counters.bad)
+        self._records = Records(decoder, learn, log, "a status", counters.bad)
 
     def told_at(self, partition: int, offset: int) -> Told | None:
         """Return the content of the record at an offset; None where it is not a recent one."""
@@ -268,7 +267,7 @@ class Contents(Reading):
     ) -> Change | None:
         """Take in one record; return what it changed. Never raises on bad bytes."""
         self._counters.records += 1
-        verdict = verdict_on(self._decoder, self._learn, value, headers)
+        verdict = self._records.verdict(value, headers)
         try:
             if isinstance(verdict, Decoded):
                 return self._tell(self.partitions[partition], offset, key, verdict)
@@ -361,7 +360,7 @@ class Contents(Reading):
             self._unreadable_ns.pop(event_id, None)
 
     def _skip(self, freshness: Freshness, key: bytes | None, reason: str, detail: str) -> None:
-        self._skipped.note(reason, detail)
+        self._records.skip(reason, detail)
         parts = None if key is None else split_section_key(key)
         if parts is None:
             return

@@ -23,7 +23,7 @@ from state.views.availability.snapshot import PARTITION, EventSnapshot, Known, s
 from state.views.availability.statistics import ViewCounters, ViewStatistics
 from state.views.availability.waiters import SectionName, Waiter, Waiters
 from state.views.following.ages import age_ms, boot_clock_ns
-from state.views.following.reading import until
+from state.views.following.reading import Learn, knows_no_more, until
 
 STALE_AFTER_MS = 5_000
 _MS = 1_000_000
@@ -43,7 +43,7 @@ class SectionStatuses:
     def __init__(
         self,
         decoder: TopicDecoder,
-        learn: Callable[[int], bool] = lambda schema_id: False,  # noqa: ARG005
+        learn: Learn = knows_no_more,
         *,
         stale_after_ms: int = STALE_AFTER_MS,
         clock_ns: Callable[[], int] = boot_clock_ns,

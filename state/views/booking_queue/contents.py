@@ -42,9 +42,9 @@ from state.views.following.reading import (
     Learn,
     Reading,
     ReadingCounters,
-    Skipped,
+    Records,
     fault_of,
-    verdict_on,
+    knows_no_more,
 )
 from state.views.following.waits import WaitedFor
 
@@ -126,11 +126,9 @@ class LinesReading(Reading):
         super().__init__(partitions, never_known_ns(now_ns))
         self.lines = Lines(length_max=length_max)
         self.lock = threading.Lock()
-        self._decoder = decoder
-        self._learn = learn
         self._counters = counters
         self._calls = calls
-        self._skipped = Skipped(log, "a record of the booking queue", counters.bad)
+        self._records = Records(decoder, learn, log, "a record of the booking queue", counters.bad)
 
     def apply(self, record: Message) -> tuple[bytes, Done] | None:
         """Take in one record; return what it did where somebody here waits for that.
@@ -139,25 +137,25 @@ class LinesReading(Reading):
         """
         self._counters.records += 1
         headers = headers_of(record)
-        verdict = verdict_on(self._decoder, self._learn, record.value(), headers)
+        verdict = self._records.verdict(record.value(), headers)
         if isinstance(verdict, Tombstone):
-            self._skipped.note(NO_RECORD, repr(record.key()))
+            self._records.skip(NO_RECORD, repr(record.key()))
             return None
         if not isinstance(verdict, Decoded):
-            self._skipped.note(*fault_of(verdict))
+            self._records.skip(*fault_of(verdict))
             return None
         command = KINDS[verdict.name]._make(verdict.fields)
         event_id, fault = _event_in(command)
         if fault:
-            self._skipped.note(BAD_ITEM, fault)
+            self._records.skip(BAD_ITEM, fault)
             return None
         key = event_key(event_id)
         if record.key() != key:
-            self._skipped.note(BAD_KEY, f"{record.key()!r} of event {event_id}")
+            self._records.skip(BAD_KEY, f"{record.key()!r} of event {event_id}")
             return None
         if record.partition() != partition_of(key, len(self.partitions)):
             # Its numbers would be those of other items.
-            self._skipped.note(BAD_PARTITION, f"event {event_id} on {record.partition()}")
+            self._records.skip(BAD_PARTITION, f"event {event_id} on {record.partition()}")
             return None
         ids = encoded_ids(correlation_in([(name, text or b"") for name, text in headers]))
         offset, (_, now_ms) = record.offset(), record.timestamp()
@@ -229,7 +227,7 @@ class BookingLines(WaitedFor[LinesReading, ReadingCounters]):
     def __init__(
         self,
         decoder: TopicDecoder,
-        learn: Callable[[int], bool] = lambda schema_id: False,  # noqa: ARG005
+        learn: Learn = knows_no_more,
         *,
         length_max: int = LENGTH_MAX,
         clock_ns: Callable[[], int] = boot_clock_ns,

@@ -33,9 +33,9 @@ from state.views.following.reading import (
     Learn,
     Reading,
     ReadingCounters,
-    Skipped,
+    Records,
     fault_of,
-    verdict_on,
+    knows_no_more,
 )
 from state.views.following.waits import WaitedFor
 
@@ -96,10 +96,8 @@ class CatalogueReading(Reading):
         self.unreadable: set[int] = set()
         self.changes = 0
         super().__init__(partitions, never_known_ns(now_ns))
-        self._decoder = decoder
-        self._learn = learn
         self._counters = counters
-        self._skipped = Skipped(log, "an event", counters.bad)
+        self._records = Records(decoder, learn, log, "an event", counters.bad)
 
     def apply(self, key: bytes | None, value: bytes | None, headers: Headers = ()) -> bool:
         """Take in one record; say whether it changed anything. Never raises on bad bytes."""
@@ -107,7 +105,7 @@ class CatalogueReading(Reading):
         event_id = None if key is None or _KEY.fullmatch(key) is None else int(key)
         if event_id is None or event_id > EVENT_ID_MAX:
             return self._skip(BAD_KEY, repr(key))
-        verdict = verdict_on(self._decoder, self._learn, value, headers)
+        verdict = self._records.verdict(value, headers)
         if isinstance(verdict, Tombstone):
             self._counters.removed += 1
             self.unreadable.discard(event_id)
@@ -137,7 +135,7 @@ class CatalogueReading(Reading):
     def _skip(self, reason: str, detail: str, event_id: int | None = None) -> bool:
         if event_id is not None and event_id not in self.events:
             self.unreadable.add(event_id)
-        self._skipped.note(reason, detail)
+        self._records.skip(reason, detail)
         return False
 
 
@@ -147,7 +145,7 @@ class Events(WaitedFor[CatalogueReading, CatalogueCounters]):
     def __init__(
         self,
         decoder: TopicDecoder,
-        learn: Callable[[int], bool] = lambda schema_id: False,  # noqa: ARG005
+        learn: Learn = knows_no_more,
         *,
         clock_ns: Callable[[], int] = boot_clock_ns,
     ) -> None:

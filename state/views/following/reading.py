@@ -65,31 +65,45 @@ class Reading:
         return min(partition.known_ns for partition in self.partitions)
 
 
-class Skipped:
-    """Counts records that cannot be used, by reason, and logs a few of them."""
+def knows_no_more(schema_id: int) -> bool:  # noqa: ARG001
+    """Be a `Learn` without a registry."""
+    return False
 
-    def __init__(self, log: logging.Logger, what: str, bad: Counter[str]) -> None:
+
+class Records:
+    """Reads the records of one topic; counts those that cannot be used, and logs a few of them.
+
+    what: what a record is, for the log. bad: counts by reason.
+    """
+
+    def __init__(
+        self,
+        decoder: TopicDecoder,
+        learn: Learn,
+        log: logging.Logger,
+        what: str,
+        bad: Counter[str],
+    ) -> None:
+        self._decoder = decoder
+        self._learn = learn
         self._log = log
         self._what = what
         self._bad = bad
 
-    def note(self, reason: str, detail: str) -> None:
+    def verdict(self, value: bytes | None, headers: Headers = ()) -> Verdict:
+        """Return what a record says; asks the registry first where its schema id is unknown."""
+        verdict = self._decoder.decode(value, headers)
+        if isinstance(verdict, UnknownSchema) and self._learn(verdict.schema_id):
+            return self._decoder.decode(value, headers)
+        return verdict
+
+    def skip(self, reason: str, detail: str) -> None:
         """Count one record."""
         self._bad[reason] += 1
         count = self._bad[reason]
         # Only powers of two are logged: a flood of bad records shall not flood the log.
         if count & (count - 1) == 0:
             self._log.warning("skipped %s: %s (%d so far): %s", self._what, reason, count, detail)
-
-
-def verdict_on(
-    decoder: TopicDecoder, learn: Learn, value: bytes | None, headers: Headers = ()
-) -> Verdict:
-    """Return what a record says; ask the registry first where its schema id is not known yet."""
-    verdict = decoder.decode(value, headers)
-    if isinstance(verdict, UnknownSchema) and learn(verdict.schema_id):
-        return decoder.decode(value, headers)
-    return verdict
 
 
 def fault_of(verdict: Undecodable | UnknownSchema | UnknownRecordType) -> tuple[str, str]:

@@ -45,9 +45,8 @@ from state.views.following.reading import (
     Learn,
     Reading,
     ReadingCounters,
-    Skipped,
+    Records,
     fault_of,
-    verdict_on,
 )
 
 log = logging.getLogger(__name__)
@@ -91,10 +90,8 @@ class OutcomeContents(Reading):
     ) -> None:
         super().__init__(partitions, never_ns)
         self.size_bytes = 0
-        self._decoder = decoder
-        self._learn = learn
         self._counters = counters
-        self._skipped = Skipped(log, "an outcome", counters.bad)
+        self._reader = Records(decoder, learn, log, "an outcome", counters.bad)
         self._since_ms = since_ms
         self._bytes_max = bytes_max
         self._last = [_NEVER] * partitions
@@ -165,7 +162,7 @@ class OutcomeContents(Reading):
         try:
             place = place_of(fields[OUTCOME_ID])
         except ValueError:
-            self._skipped.note(BAD_OUTCOME_ID, repr(fields[OUTCOME_ID]))
+            self._reader.skip(BAD_OUTCOME_ID, repr(fields[OUTCOME_ID]))
             self._forget(key or b"")
             return None
         if place[0] == partition and place > self._last[partition]:
@@ -218,12 +215,12 @@ class OutcomeContents(Reading):
         return None if told is None else outcome_of(*told)
 
     def _decoded(self, value: bytes) -> tuple[str, tuple[Any, ...]] | None:
-        verdict = verdict_on(self._decoder, self._learn, value)
+        verdict = self._reader.verdict(value)
         if isinstance(verdict, Decoded):
             return verdict.name, verdict.fields
         # A record with a value is no tombstone.
         if not isinstance(verdict, Tombstone):
-            self._skipped.note(*fault_of(verdict))
+            self._reader.skip(*fault_of(verdict))
         return None
 
 

@@ -12,7 +12,7 @@ from support.records.status_records import IDS, counts, value_of
 from schemas.topics import SECTION_STATUS
 from serdes.decoding import Decoded, TopicDecoder, Undecodable, UnknownRecordType, UnknownSchema
 from serdes.registry.ids import SchemaIds
-from state.views.following.reading import Reading, Skipped, fault_of, until, verdict_on
+from state.views.following.reading import Reading, Records, fault_of, knows_no_more, until
 
 
 def test_a_reading_is_complete_when_each_partition_was_read_to_its_first_end() -> None:
@@ -29,10 +29,11 @@ def test_a_flood_of_bad_records_is_counted_whole_and_told_at_powers_of_two(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bad: Counter[str] = Counter()
-    skipped = Skipped(logging.getLogger("flood"), "a word", bad)
+    decoder = TopicDecoder(SECTION_STATUS, IDS)
+    records = Records(decoder, knows_no_more, logging.getLogger("flood"), "a word", bad)
     for number in range(1_000):
-        skipped.note("TOO_LONG", f"word {number}")
-    skipped.note("TOO_SHORT", "word")
+        records.skip("TOO_LONG", f"word {number}")
+    records.skip("TOO_SHORT", "word")
     assert bad == {"TOO_LONG": 1_000, "TOO_SHORT": 1}
     told = [record.getMessage() for record in caplog.records]
     assert told[:3] == [
@@ -55,7 +56,8 @@ def test_the_registry_is_asked_once_about_an_id_that_nobody_knows(*, is_learned:
             decoder.by_header.update(TopicDecoder(SECTION_STATUS, IDS).by_header)
         return is_learned
 
-    verdict = verdict_on(decoder, learn, value)
+    log = logging.getLogger("learning")
+    verdict = Records(decoder, learn, log, "a status", Counter()).verdict(value)
     assert len(asked) == 1
     assert isinstance(verdict, Decoded if is_learned else UnknownSchema)
 
