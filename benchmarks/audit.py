@@ -21,13 +21,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import psutil
 
 from benchmarks.measuring import bench as measuring
-from benchmarks.measuring import machine
 from benchmarks.measuring.cluster import BenchmarkFailed, Cluster
 from benchmarks.measuring.figures import Run, Scenario, Target
 from benchmarks.pod_runs.arena import PARTY_SIZES, Arena, Holds
@@ -48,6 +46,7 @@ READ = (SECTION_COMMANDS, RESERVATION_OUTCOMES, SEATS_CHANGELOG, SECTION_STATUS)
 
 LOOK_S = 0.05
 TIMEOUT_S = 1800.0
+COMMANDS_MAX = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,24 +69,16 @@ QUICK = Sizes(commands=2_000, sections=20, outstanding=200, times=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Broker:
-    """A running broker, and where data goes."""
-
-    cluster: Cluster
-    directory: Path
-
-
-@dataclass(frozen=True, slots=True)
 class Filled:
     """A log at rest. group: of the worker that made it. records: in the topics of the audit."""
 
-    broker: Broker
+    broker: measuring.Broker
     group: str
     commands: int
     records: Mapping[str, int]
 
 
-class Bench(measuring.Bench[Sizes, Broker]):
+class Bench(measuring.BrokerBench[Sizes]):
     """One invocation: what was asked for, and what was measured so far."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -183,9 +174,6 @@ class Bench(measuring.Bench[Sizes, Broker]):
         self._filled = Filled(broker, group, commands, records_in(broker.cluster))
         return self._filled
 
-    def _broker_of(self, cluster: Cluster, directory: Path) -> Broker:
-        return Broker(cluster, directory)
-
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -227,25 +215,23 @@ SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
 }
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options; exits with a usage message otherwise."""
-    parser = measuring.parser_of("audit", __doc__, "commands")
-    parser.add_argument("--commands", type=int, help="of the smaller log (default 400,000)")
-    options = measuring.parsed(parser, arguments, SCENARIOS)
-    if options.commands is not None and options.commands < 1:
-        parser.error("--commands must be at least 1")
-    return options
+def more_options(parser: argparse.ArgumentParser) -> None:
+    """Add how large the log is."""
+    commands = "of the smaller log (default 400,000)"
+    parser.add_argument("--commands", type=measuring.whole(1, COMMANDS_MAX), help=commands)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the scenarios; write the result file after each; print tables."""
-    options = parse(arguments)
+def sizes_of(options: argparse.Namespace) -> Sizes:
+    """Return how much is asked for."""
     sizes = QUICK if options.quick else Sizes()
-    if options.commands:
-        kept = options.commands * sizes.outstanding // sizes.commands
-        sizes = replace(sizes, commands=options.commands, outstanding=kept)
-    bench = Bench.asked_for(options, sizes)
-    return measuring.measure_all("audit", bench, SCENARIOS, options, machine.versions())
+    if not options.commands:
+        return sizes
+    kept = options.commands * sizes.outstanding // sizes.commands
+    return replace(sizes, commands=options.commands, outstanding=kept)
+
+
+COMMAND = measuring.Command("audit", __doc__, "commands", Bench, sizes_of, SCENARIOS, more_options)
+parse, main = COMMAND.parse, COMMAND.main
 
 
 if __name__ == "__main__":
