@@ -95,7 +95,7 @@ def test_c5_workers_that_are_killed_again_and_again_set_nothing_aside(
     def transactions() -> float:
         return worker.metric("seatstream_transaction_records_count")
 
-    with fleet.load(2_000):
+    with fleet.load(500):
         for _ in range(6):
             assert wait_until(lambda: transactions() > 0, 60)
             # At a moment that chance chooses, while there is always something to decide.
