@@ -51,7 +51,8 @@ class Traces:
     payments: dict[str, Payment] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as `LogRecord` is not: there are as many.
+@dataclass(slots=True)
 class Expected:
     """An outcome that one command must have led to.
 
@@ -67,7 +68,7 @@ class Expected:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Told:
     """An outcome that lies in the topic and can be read.
 

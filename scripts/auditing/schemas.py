@@ -313,6 +313,11 @@ def surely_kept(rule: Mapping[str, Any]) -> Callable[[Any], Any]:
         # No character of a charset takes more than a byte.
         most = rule.get("maxBytes", "")
         return re.compile(f"[{rule['charset']}]{{{rule.get('minBytes', 0)},{most}}}").fullmatch
+    if kind in {"string", "bytes"} and "charset" not in rule:
+        # No character takes less than one byte, and none more than four.
+        wide = 4 if kind == "string" else 1
+        fitting = range(rule.get("minBytes", 0), rule.get("maxBytes", 2**63) // wide + 1)
+        return lambda value: len(value) in fitting
     return lambda _: False
 
 
