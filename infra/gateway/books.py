@@ -138,9 +138,6 @@ class Books:
             self._by_key[entry.key] = entry
         self._by_order.setdefault(entry.order_id, []).append(entry)
 
-    def of_order(self, order_id: str) -> tuple[Entry, ...]:
-        return tuple(self._by_order.get(order_id, ()))
-
     def standing(self, order_id: str) -> Entry | None:
         """Return the newest entry of an order, by which it stands; None for an unknown order."""
         entries = self._by_order.get(order_id)

@@ -64,12 +64,14 @@ class Source:
     def dedent(self) -> None:
         self._depth -= 1
 
-    def fresh(self, hint: str) -> str:
+    def fresh(self, prefix: str) -> str:
+        """Return a name that no variable has yet."""
         self._count += 1
-        return f"{hint}_{self._count}"
+        return f"{prefix}_{self._count}"
 
-    def constant(self, hint: str, value: Any) -> str:
-        name = f"{hint.upper()}_{len(self.constants)}"
+    def constant(self, prefix: str, value: Any) -> str:
+        """Make a value known to the code; return its name there."""
+        name = f"{prefix.upper()}_{len(self.constants)}"
         self.constants[name] = value
         return name
 

@@ -1,1 +1,1 @@
-"""What pods share through Redis: hints and limits, never the truth."""
+"""What pods share through Redis: advice and limits, never the truth."""

@@ -1,8 +1,8 @@
 """Which body came first under an idempotency key, shared by all pods through Redis for a day.
 
 The log itself keeps one answer for one reservation id. What it cannot see is the same key with
-another section, whose id lives on another partition; that is what is remembered here. A hint and
-never the truth: where Redis does not answer the caller goes on without it.
+another section, whose id lives on another partition; that is what is remembered here. It is
+advice, never the truth: where Redis does not answer the caller goes on without it.
 """
 
 import time

@@ -1,6 +1,6 @@
 """Rate limits in Redis, shared by all pods: exact sliding windows, decided by one Lua script.
 
-A limit is a hint, never the truth: where Redis does not answer, the request passes and is counted
+A limit is advice, never the truth: where Redis does not answer, the request passes and is counted
 as skipped. Where Redis answers, every request is counted, or told to come back: however many come
 at once, none passes uncounted.
 """

@@ -123,8 +123,8 @@ class Store(Protocol):
     ) -> tuple[list[DueEntry], int]:
         """Return index entries from `begin_ms` to the horizon, oldest first, and the next time.
 
-        Times are Unix ms. A key may have been put again since with another due time: its entry is
-        only a hint.
+        Times are Unix ms. A key may have been put again since with another due time: an entry is
+        no proof that its key is due.
 
         limit: once so many keys are found, no entries of a further due time are returned.
         skip:  names of entries to leave out.
