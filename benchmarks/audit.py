@@ -18,7 +18,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -208,11 +208,7 @@ def records_in(cluster: Cluster) -> dict[str, int]:
 
 
 # In the order they are run: those that share a log stand together.
-SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
-    "judged": Bench.judged,
-    "judged_once": Bench.judged_once,
-    "judged_4": Bench.judged_4,
-}
+SCENARIOS = measuring.by_name(Bench.judged, Bench.judged_once, Bench.judged_4)
 
 
 def more_options(parser: argparse.ArgumentParser) -> None:

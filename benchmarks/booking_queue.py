@@ -22,7 +22,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, ClassVar
@@ -278,12 +278,7 @@ async def script(url: str, sizes: Sizes) -> Run:
 
 
 # In the order they are run.
-SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
-    "passed": Bench.passed,
-    "logged": Bench.logged,
-    "script": Bench.script,
-    "sale": Bench.sale,
-}
+SCENARIOS = measuring.by_name(Bench.passed, Bench.logged, Bench.script, Bench.sale)
 
 
 def more_options(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ Example: .venv/bin/python -m benchmarks.carts held --runs 3 --out /tmp/carts.jso
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -116,7 +116,7 @@ class Bench(measuring.BrokerBench[Sizes]):
 
 
 # In the order they are run.
-SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {"held": Bench.held, "paced": Bench.paced}
+SCENARIOS = measuring.by_name(Bench.held, Bench.paced)
 
 
 COMMAND = measuring.Command(

@@ -15,7 +15,7 @@ Example: .venv/bin/python -m benchmarks.locks locked --runs 3 --out /tmp/locks.j
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -155,10 +155,7 @@ async def script(url: str, sizes: Sizes) -> Run:
 
 
 # In the order they are run.
-SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
-    "locked": Bench.locked,
-    "script": Bench.script,
-}
+SCENARIOS = measuring.by_name(Bench.locked, Bench.script)
 
 
 COMMAND = measuring.Command(

@@ -18,7 +18,6 @@ Example: .venv/bin/python -m benchmarks.payments settled --runs 3 --out /tmp/pay
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -269,12 +268,7 @@ def _named(prefix: str, found: Run) -> dict[str, float]:
 
 
 # In the order they are run.
-SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
-    "settled": Bench.settled,
-    "paced": Bench.paced,
-    "burst": Bench.burst,
-    "accepted": Bench.accepted,
-}
+SCENARIOS = measuring.by_name(Bench.settled, Bench.paced, Bench.burst, Bench.accepted)
 
 
 def more_options(parser: argparse.ArgumentParser) -> None:

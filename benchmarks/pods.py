@@ -21,7 +21,7 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -404,13 +404,9 @@ def _described(hall: Hall) -> dict[str, Any]:
 
 
 # In the order they are run.
-SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
-    "lookups": Bench.lookups,
-    "cold_start": Bench.cold_start,
-    "used_start": Bench.used_start,
-    "reservations": Bench.reservations,
-    "slimming": Bench.slimming,
-}
+SCENARIOS = measuring.by_name(
+    Bench.lookups, Bench.cold_start, Bench.used_start, Bench.reservations, Bench.slimming
+)
 
 
 def more_options(parser: argparse.ArgumentParser) -> None:

@@ -26,7 +26,7 @@ Example: .venv/bin/python -m benchmarks.seats drained stock --runs 5 --out /tmp/
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -430,22 +430,22 @@ class Filled:
 
 
 # In the order they are run: those that share a broker stand together.
-SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
-    "drained": Bench.drained,
-    "drained_by_two": Bench.drained_by_two,
-    "stock": Bench.stock,
-    "memory": Bench.memory,
-    "hot": Bench.hot,
-    "hot_turnover": Bench.hot_turnover,
-    "huge": Bench.huge,
-    "huge_turnover": Bench.huge_turnover,
-    "paced": Bench.paced,
-    "warm_restart": Bench.warm_restart,
-    "state_bytes": Bench.state_bytes,
-    "restore": Bench.restore,
-    "failover": Bench.failover,
-    "neighbours": Bench.neighbours,
-}
+SCENARIOS = measuring.by_name(
+    Bench.drained,
+    Bench.drained_by_two,
+    Bench.stock,
+    Bench.memory,
+    Bench.hot,
+    Bench.hot_turnover,
+    Bench.huge,
+    Bench.huge_turnover,
+    Bench.paced,
+    Bench.warm_restart,
+    Bench.state_bytes,
+    Bench.restore,
+    Bench.failover,
+    Bench.neighbours,
+)
 
 
 def more_options(parser: argparse.ArgumentParser) -> None:

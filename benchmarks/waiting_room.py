@@ -19,7 +19,7 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
@@ -227,11 +227,7 @@ async def _timed(client: Any, asking: Awaitable[Any]) -> float:
 
 
 # In the order they are run.
-SCENARIOS: Mapping[str, Callable[[Bench], Scenario]] = {
-    "entered": Bench.entered,
-    "crowd": Bench.crowd,
-    "script": Bench.script,
-}
+SCENARIOS = measuring.by_name(Bench.entered, Bench.crowd, Bench.script)
 
 
 def more_options(parser: argparse.ArgumentParser) -> None:

@@ -119,6 +119,13 @@ class BrokerBench(Bench[Sizes, Broker], Generic[Sizes]):
         return Broker(cluster, directory)
 
 
+def by_name(
+    *measures: Callable[[AnyBench], Scenario],
+) -> dict[str, Callable[[AnyBench], Scenario]]:
+    """Return scenarios as a command takes them: each is called as the method that measures it."""
+    return {measure.__name__: measure for measure in measures}
+
+
 def either(normal: Sizes, quick: Sizes) -> Callable[[argparse.Namespace], Sizes]:
     """Return what chooses between sizes by `--quick`, where no other option changes any."""
     return lambda options: quick if options.quick else normal

@@ -84,7 +84,7 @@ def is_asked(payment: Payment) -> bool:
     return payment.stored is not None and payment.stored["question"] != "UNSPECIFIED"
 
 
-def finding(notes: Notes, reservation_id: str, payment: Payment) -> Bad:
+def noting(notes: Notes, reservation_id: str, payment: Payment) -> Bad:
     """Return a function that notes a violation about a payment."""
 
     def bad(invariant: str, anomaly: str, message: str) -> None:
@@ -128,7 +128,7 @@ def judge_payment(facts: Facts, notes: Notes, reservation_id: str, payment: Paym
     """Judge a payment's purchase, and what was told of it, by the records about it."""
     stored, asked = payment.stored, payment.asked
     report = notes.report
-    bad = finding(notes, reservation_id, payment)
+    bad = noting(notes, reservation_id, payment)
 
     if len({capture["paymentId"] for capture in payment.captures}) > 1:
         report.charged_twice += 1
@@ -208,7 +208,7 @@ def judge_waiting(facts: Facts, reservation_id: str, payment: Payment, bad: Bad)
 
 def judge_seats(facts: Facts, notes: Notes, reservation_id: str, payment: Payment) -> None:
     """Judge a payment that has ended by what became of its seats."""
-    bad, stored = finding(notes, reservation_id, payment), payment.stored
+    bad, stored = noting(notes, reservation_id, payment), payment.stored
     assert stored is not None
     if payment.is_refused and payment.status != "DONE":
         # Its money has gone back, if there was any: what became of the seats is another's affair.
@@ -249,7 +249,7 @@ def judge_sales(facts: Facts, notes: Notes) -> None:
         is_started = held.started is not None or is_done
         if is_paid and not record["amount"] and payment is not None:
             message = "seats that cost nothing have a payment"
-            finding(notes, reservation_id, payment)("I10", "free seats charged", message)
+            noting(notes, reservation_id, payment)("I10", "free seats charged", message)
         if record["status"] != "SOLD" or not record["amount"]:
             continue
         if is_started and not is_paid_elsewhere(payment):
@@ -263,7 +263,7 @@ def judge_beside(facts: Facts, notes: Notes) -> None:
     purchases = facts.purchases
     questions: set[str] = set()
     for reservation_id, payment in purchases.by_id.items():
-        bad, stored = finding(notes, reservation_id, payment), payment.stored
+        bad, stored = noting(notes, reservation_id, payment), payment.stored
         beside = [] if stored is None else stored["others"]
         to_find_out = sum(one["finding"] == "UNSPECIFIED" for one in beside)
         notes.report.compensations += to_find_out
@@ -360,7 +360,7 @@ def judge_ledger(
             report.captured[entry.currency] += entry.amount
         for entry in account.refunds:
             report.refunded[entry.currency] += entry.amount
-        bad = finding(notes, reservation_id, payment)
+        bad = noting(notes, reservation_id, payment)
         is_waiting = payment.is_waiting or reservation_id in waiting
         # Another shop charges under a key of its own, before it says so.
         is_ours = not (payment.is_claimed or is_waiting)
@@ -393,7 +393,7 @@ def judge_balance(
     """Compare the money that the gateway has kept with the price of what is sold, to the unit."""
     if payment.status == "COMPENSATION_REQUIRED":
         return
-    bad, kept = finding(notes, reservation_id, payment), account.kept
+    bad, kept = noting(notes, reservation_id, payment), account.kept
     price = price_of(facts, reservation_id)
     if kept == price:
         return
