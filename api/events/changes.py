@@ -10,7 +10,8 @@ nothing is pending.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import orjson
 from fastapi import APIRouter, Depends, Response
@@ -48,21 +49,21 @@ router = APIRouter(tags=["events"])
 _FAST_MS: Final = 10_000
 """How far this pod's clock may be ahead of the log's before its own is not taken for now."""
 
-_PENDING: Final[dict[int | str, dict[str, Any]]] = {
-    202: {
-        "model": ChangedEvent,
-        "description": "Some sections have not answered; repeat it with the same key.",
-    }
-}
-
-
-@router.post(
-    "/v1/events",
-    status_code=201,
+_changing: Final = partial(
+    router.post,
     response_model=ChangedEvent,
-    responses=_PENDING,
+    responses={
+        202: {
+            "model": ChangedEvent,
+            "description": "Some sections have not answered; repeat it with the same key.",
+        }
+    },
     dependencies=[Depends(operator), *limited("other")],
 )
+"""What all changes of an event answer, and who may ask for them."""
+
+
+@_changing("/v1/events", status_code=201)
 async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> Response:
     """Open an event: every section of its plan, then the event itself."""
     pod, desk = by.pod, by.pod.desk
@@ -113,12 +114,7 @@ async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> 
     return _answer(status, written, answers.pending, by)
 
 
-@router.post(
-    "/v1/events/{event_id}:close",
-    response_model=ChangedEvent,
-    responses=_PENDING,
-    dependencies=[Depends(operator), *limited("other")],
-)
+@_changing("/v1/events/{event_id}:close")
 async def close_event(
     by: ByOperator,
     _: Catalogue,
@@ -154,12 +150,7 @@ async def close_event(
     return _answer(200 if is_written else 202, event, (), by)
 
 
-@router.post(
-    "/v1/events/{event_id}:admission",
-    response_model=ChangedEvent,
-    responses=_PENDING,
-    dependencies=[Depends(operator), *limited("other")],
-)
+@_changing("/v1/events/{event_id}:admission")
 async def demand_admission(
     by: ByOperator, _: Catalogue, event_id: EventIdInPath, demand: AdmissionDemand
 ) -> Response:
