@@ -74,6 +74,7 @@ def key_of(fields: Fields) -> bytes:
 
 
 def decide_all(fold: PaymentFold, records: Sequence[Record]) -> None:
+    """Decide each record by the stored purchase that its key names, in the order of the batch."""
     for record, name, fields, stored in each_command(
         fold, records, key_of=key_of, end_due=PaymentFold.tell_again
     ):
@@ -240,6 +241,7 @@ def begin_anew(fold: PaymentFold, asked: PaymentRequested, known: PurchaseRecord
 
 
 def gateway_answered(fold: PaymentFold, said: GatewayAnswered, known: PurchaseRecord) -> None:
+    """Take in what a gateway answered; an answer to any question but the open one is counted."""
     if (said.epoch, said.number) != (known.epoch, known.number):
         fold.count(STALE)
         return

@@ -95,6 +95,11 @@ class Observer:
         fence_s: float,
         restore_s: float,
     ) -> None:
+        """Say that a generation runs with the partitions that the group gave it.
+
+        fenced:   transactional ids of former owners, who can commit nothing any more.
+        restored: changelog records that were read, in `restore_s`; fencing took `fence_s` before.
+        """
         self._running = True
         self.metrics.generations.inc()
         self.metrics.partitions.set(partitions)
@@ -129,6 +134,7 @@ class Observer:
         self.log.info("generation %d: no partitions assigned, standing by", generation)
 
     def closed(self, generation: int) -> None:
+        """Say that a generation has ended: nothing that was said of its partitions stands."""
         self._running = False
         self._aside.clear()
         self._unproven.clear()
@@ -141,11 +147,13 @@ class Observer:
         self.log.info("generation %d closed", generation)
 
     def restoring(self, is_restoring: bool) -> None:
+        """Count one restore that begins, or one that ends; several may go on at a time."""
         self._restoring += 1 if is_restoring else -1
         if not self._restoring:
             self.metrics.restore_remaining.set(0)
 
     def restored(self, records: int, remaining: int) -> None:
+        """Count changelog records since the last call; remaining: most that are left to read."""
         self.metrics.restored_records.inc(records)
         self.metrics.restore_remaining.set(remaining)
         now = time.monotonic()
