@@ -23,7 +23,7 @@ Held = tuple[HoldOfSeats, int]
 async def taken(
     pod: Pod, event_id: int, asked: Sequence[tuple[BestAvailable | ChosenSeats, str]]
 ) -> tuple[Granted, ...]:
-    """Lock the seats that a buyer has chosen, all or none; return no claims where none was made.
+    """Lock the seats that a buyer has chosen, all or none; return no grants where none was made.
 
     asked: what is wanted of a section, and the id of the reservation that is to hold it. Raises
     Problem (409) where another buyer has one of the seats.
@@ -34,22 +34,22 @@ async def taken(
         # Sections that the pod does not know are not locked: invented names would fill Redis.
         if isinstance(body, ChosenSeats) and pod.view.knows(event_id, body.section)
     ]
-    claimed = await pod.pre_locks.take(event_id, holds)
-    if not isinstance(claimed, Taken):
-        return claimed or ()
-    row, seat = claimed.seat
+    acquired = await pod.pre_locks.take(event_id, holds)
+    if not isinstance(acquired, Taken):
+        return acquired or ()
+    row, seat = acquired.seat
     raise Problem.of(
         ApiReason.SEAT_LOCKED,
         "Choose other seats, or ask again later; the same idempotency key may be used.",
         decided=False,
         source="lock",
-        section=claimed.section,
+        section=acquired.section,
         seat={"row": row, "seat": seat},
     )
 
 
 async def settled(
-    locks: PreLocks, claims: Sequence[Granted], deciding: Awaitable[Outcome | None]
+    locks: PreLocks, grants: Sequence[Granted], deciding: Awaitable[Outcome | None]
 ) -> Outcome | None:
     """Return what was decided. A hold extends its locks, a refusal releases them.
 
@@ -59,28 +59,28 @@ async def settled(
         outcome = await deciding
     except Problem:
         # It was certainly not taken.
-        await given_back(locks, claims)
+        await given_back(locks, grants)
         raise
     if outcome is not None:
         is_held = outcome.kind is OutcomeKind.HELD
-        await kept(locks, claims, [held(after(outcome, ()))] if is_held else ())
+        await kept(locks, grants, [held(after(outcome, ()))] if is_held else ())
     return outcome
 
 
-async def kept(locks: PreLocks, claims: Sequence[Granted], holds: Sequence[Held]) -> None:
+async def kept(locks: PreLocks, grants: Sequence[Granted], holds: Sequence[Held]) -> None:
     """Let the locks of each hold last until its deadline; those of no hold end now."""
     until = {hold.owner: deadline_ms for hold, deadline_ms in holds}
-    of_holds = [claim for claim in claims if claim.owner in until]
+    of_holds = [grant for grant in grants if grant.owner in until]
     await asyncio.gather(
-        *(locks.keep(claim, until[claim.owner]) for claim in of_holds),
-        given_back(locks, [claim for claim in claims if claim.owner not in until]),
+        *(locks.keep(grant, until[grant.owner]) for grant in of_holds),
+        given_back(locks, [grant for grant in grants if grant.owner not in until]),
     )
 
 
-async def given_back(locks: PreLocks, claims: Sequence[Granted]) -> None:
+async def given_back(locks: PreLocks, grants: Sequence[Granted]) -> None:
     """End locks of what the log has certainly not held."""
-    if claims:
-        await locks.give_back(claims)
+    if grants:
+        await locks.give_back(grants)
 
 
 async def prolonged(locks: PreLocks, event_id: int, holds: Sequence[Held]) -> None:

@@ -1,9 +1,9 @@
 """Measure locks at a real Redis, started for the purpose.
 
 Scenarios (all, without any named):
-  locked  one claim after another, taken and given up by so many at once: operations a second and
+  locked  one lock after another, taken and given up by so many at once: operations a second and
           their latency, for 1 seat and for 8
-  script  100 seats in one claim: time of the script itself, as the server counts it
+  script  100 seats in one lock: time of the script itself, as the server counts it
 
 Locks go through the client that workers have, and through a pod's one connection. Every figure is
 the median of the runs, with the least and the most. Nothing is asserted; targets stand beside the
@@ -38,17 +38,17 @@ TTL_MS = 60_000
 class Sizes:
     """How much each scenario does.
 
-    seats:  of one claim, one after the other. at_once: claims under way, one after the other.
-    claims: taken and given up in each measurement. scripts: of 100 seats.
+    seats:  of one lock, one after the other. at_once: locks under way, one after the other.
+    grants: taken and given up in each measurement. scripts: of 100 seats.
     """
 
     seats: tuple[int, ...] = (1, 8)
     at_once: tuple[int, ...] = (1, 16)
-    claims: int = 10_000
+    grants: int = 10_000
     scripts: int = 1_000
 
 
-QUICK = Sizes(claims=200, scripts=20)
+QUICK = Sizes(grants=200, scripts=20)
 
 
 class Bench(RedisBench[Sizes]):
@@ -63,7 +63,7 @@ class Bench(RedisBench[Sizes]):
             {
                 "seats": list(sizes.seats),
                 "at_once": list(sizes.at_once),
-                "claims": sizes.claims,
+                "claims": sizes.grants,
             },
             self._repeated("locked", lambda: asyncio.run(locked(url, sizes))),
         )
@@ -73,7 +73,7 @@ class Bench(RedisBench[Sizes]):
         url = self._redis()
         return Scenario(
             "script",
-            f"{SEATS_MAX} seats in one claim: the server's own time of each script",
+            f"{SEATS_MAX} seats in one lock: the server's own time of each script",
             {"seats": SEATS_MAX, "scripts": sizes.scripts},
             self._repeated("script", lambda: asyncio.run(script(url, sizes))),
             (Target("acquire_us", at_most=5_000),),
@@ -98,7 +98,7 @@ async def locked(url: str, sizes: Sizes) -> Run:
         for way, locks in ways.items():
             for seats in sizes.seats:
                 for at_once in sizes.at_once:
-                    measured = await _taken_and_given_up(locks, seats, at_once, sizes.claims)
+                    measured = await _taken_and_given_up(locks, seats, at_once, sizes.grants)
                     name = f"{way}_{seats}_seats_{at_once}_at_once"
                     found |= {f"{name}_{figure}": value for figure, value in measured.items()}
         found["unanswered"] = line.unanswered
@@ -106,19 +106,19 @@ async def locked(url: str, sizes: Sizes) -> Run:
 
 
 async def _taken_and_given_up(
-    locks: SeatLock, seats: int, at_once: int, claims: int
+    locks: SeatLock, seats: int, at_once: int, grants: int
 ) -> dict[str, float]:
     taken_ms: list[float] = []
 
     async def buyer(number: int) -> None:
         # Each has its own seats, as most buyers have.
         keys = seat_locks(number, "A", [(0, seat) for seat in range(seats)])
-        for turn in range(claims // at_once):
+        for turn in range(grants // at_once):
             began_s = time.perf_counter()
-            claim = await locks.acquire(keys, owner_of(f"r{number}-{turn}", 1), TTL_MS)
+            grant = await locks.acquire(keys, owner_of(f"r{number}-{turn}", 1), TTL_MS)
             taken_ms.append((time.perf_counter() - began_s) * 1000)
-            assert isinstance(claim, Granted), claim
-            await locks.release(claim)
+            assert isinstance(grant, Granted), grant
+            await locks.release(grant)
 
     began_s = time.perf_counter()
     await asyncio.gather(*(buyer(number) for number in range(at_once)))
@@ -140,12 +140,12 @@ async def script(url: str, sizes: Sizes) -> Run:
         took: dict[str, float] = {"acquire": 0.0, "extend": 0.0, "release": 0.0}
         for turn in range(sizes.scripts):
             before = await script_us(client)
-            claim = await locks.acquire(keys, owner_of(f"r{turn}", 1), TTL_MS)
-            assert isinstance(claim, Granted), claim
+            grant = await locks.acquire(keys, owner_of(f"r{turn}", 1), TTL_MS)
+            assert isinstance(grant, Granted), grant
             taken = await script_us(client)
-            await locks.extend(claim, TTL_MS)
+            await locks.extend(grant, TTL_MS)
             extended = await script_us(client)
-            await locks.release(claim)
+            await locks.release(grant)
             took["acquire"] += taken - before
             took["extend"] += extended - taken
             took["release"] += await script_us(client) - extended

@@ -12,7 +12,7 @@ _WHO_MAX: Final = 200
 
 
 class Lease:
-    """This process' claim to a lease; Redis is not asked before `hold`.
+    """This process' hold on a lease; Redis is not asked before `hold`.
 
     name:   of the work, in letters, digits and dashes.
     ttl_ms: how long the lease lasts without another `hold`; then another process may take it.
@@ -33,34 +33,34 @@ class Lease:
         self._owner = f"{name}:{secrets.token_hex(8)}:{who}"
         self._ttl_ms = ttl_ms
         self._clock_s = clock_s
-        self._claim: Granted | None = None
+        self._grant: Granted | None = None
 
     @property
     def fence(self) -> int:
-        """Return the fence of the claim, which rises with each claim; 0 without the lease."""
-        return self._claim.fence if self._claim is not None and self.is_held else 0
+        """Return the fence of the grant, which rises with each grant; 0 without the lease."""
+        return self._grant.fence if self._grant is not None and self.is_held else 0
 
     @property
     def is_held(self) -> bool:
         """Say whether this process has the lease, by its own clock: right also after it slept."""
-        return self._claim is not None and self._claim.left_ms(self._clock_s()) > 0
+        return self._grant is not None and self._grant.left_ms(self._clock_s()) > 0
 
     async def hold(self) -> bool:
         """Take the lease, or extend it; say whether this process has it.
 
         Raises what the locks raise where Redis does not answer.
         """
-        claim = self._claim
-        if claim is not None and self.is_held:
-            claim = self._claim = await self._locks.extend(claim, self._ttl_ms)
-            if claim is not None:
+        grant = self._grant
+        if grant is not None and self.is_held:
+            grant = self._grant = await self._locks.extend(grant, self._ttl_ms)
+            if grant is not None:
                 return self.is_held
-        claimed = await self._locks.acquire(self._keys, self._owner, self._ttl_ms)
-        if isinstance(claimed, Busy) and not 0 < claimed.wait_ms <= self._ttl_ms:
+        acquired = await self._locks.acquire(self._keys, self._owner, self._ttl_ms)
+        if isinstance(acquired, Busy) and not 0 < acquired.wait_ms <= self._ttl_ms:
             # That is no process of ours, and nobody would ever do the work.
             await self._locks.mend(self._keys, self._ttl_ms)
-            claimed = await self._locks.acquire(self._keys, self._owner, self._ttl_ms)
-        self._claim = claimed if isinstance(claimed, Granted) else None
+            acquired = await self._locks.acquire(self._keys, self._owner, self._ttl_ms)
+        self._grant = acquired if isinstance(acquired, Granted) else None
         return self.is_held
 
     async def holder(self) -> str:
@@ -70,6 +70,6 @@ class Lease:
 
     async def give_up(self) -> None:
         """Release the lease, so that another process can take it at once."""
-        claim, self._claim = self._claim, None
-        if claim is not None:
-            await self._locks.release(claim)
+        grant, self._grant = self._grant, None
+        if grant is not None:
+            await self._locks.release(grant)

@@ -69,7 +69,7 @@ class PreLocks:
 
     url:    empty for no Redis: then every request is skipped.
     ttl_ms: how long a lock lasts before its seats are held; 0 for no locks at all.
-    clock_s: a monotonic clock, for the ends of claims and the pauses after Redis has failed.
+    clock_s: a monotonic clock, for the ends of grants and the pauses after Redis has failed.
     now_ms: the wall clock in Unix ms, which deadlines of holds are compared with.
     """
 
@@ -107,23 +107,23 @@ class PreLocks:
         if not self._ttl_ms or not holds:
             return None
         groups = [(hold.keys(event_id), hold.owner) for hold in holds]
-        claimed = None
+        acquired = None
         if self._locks is not None:
             try:
-                claimed = await acquire_all(self._locks, groups, self._ttl_ms)
+                acquired = await acquire_all(self._locks, groups, self._ttl_ms)
             except _SKIPPED:
-                claimed = None
-        if isinstance(claimed, tuple):
+                acquired = None
+        if isinstance(acquired, tuple):
             self.counters.locked += 1
-            return claimed
-        if isinstance(claimed, NotAll) and isinstance(claimed.claimed, Busy):
+            return acquired
+        if isinstance(acquired, NotAll) and isinstance(acquired.why, Busy):
             self.counters.refused += 1
-            section = next(hold.section for hold in holds if hold.keys(event_id) == claimed.keys)
-            return Taken(section, seat_of(claimed.claimed.names[0]))
+            section = next(hold.section for hold in holds if hold.keys(event_id) == acquired.keys)
+            return Taken(section, seat_of(acquired.why.names[0]))
         self.counters.skipped += 1
         return None
 
-    async def keep(self, claim: Granted, deadline_ms: int) -> None:
+    async def keep(self, grant: Granted, deadline_ms: int) -> None:
         """Extend the locks of seats that the log has held; a lock that has ended stays so.
 
         deadline_ms: of the hold, Unix ms.
@@ -132,7 +132,7 @@ class PreLocks:
         ttl_ms = self._ttl_of(deadline_ms)
         if ttl_ms > 0:
             try:
-                await self._locks.extend(claim, ttl_ms)
+                await self._locks.extend(grant, ttl_ms)
             except _SKIPPED:
                 self.counters.skipped += 1
 
@@ -149,11 +149,11 @@ class PreLocks:
         except _SKIPPED:
             self.counters.skipped += 1
 
-    async def give_back(self, claims: Sequence[Granted]) -> None:
+    async def give_back(self, grants: Sequence[Granted]) -> None:
         """Unlock seats that the log has not held. A lock that Redis does not release expires."""
         assert self._locks is not None
         try:
-            await release_all(self._locks, claims)
+            await release_all(self._locks, grants)
         except _SKIPPED:
             self.counters.skipped += 1
 

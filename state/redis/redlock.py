@@ -1,9 +1,9 @@
-"""A claim at a majority of independent Redis servers (Redlock), none of which has a replica.
+"""A lock at a majority of independent Redis servers (Redlock), none of which has a replica.
 
 Nothing of ours uses it: our locks may be lost or granted twice without harm, so one server does.
 
-A server that restarts without its claims could grant them again: set `appendfsync always`, or
-start it again no sooner than the longest claim lasts.
+A server that restarts without its locks could grant them again: set `appendfsync always`, or
+start it again no sooner than the longest grant lasts.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from redis.exceptions import RedisError
 from state.redis.keys import LockKeys
 from state.redis.line import NoAnswer, TooManyAsk
 from state.redis.seat_lock import (
+    Acquired,
     Busy,
-    Claimed,
     Granted,
     SeatLock,
     Stale,
@@ -31,7 +31,7 @@ NODE_TIMEOUT_S: Final = 0.05
 """How long a node may take to answer; one that does not answer costs no more than that."""
 
 PAUSE_MS: Final = (200, 200)
-"""Pause between two tries: the least, and how much more at random, so that two claimants part."""
+"""Pause between two tries: the least, and how much more at random, so that two owners part."""
 
 _GONE: Final = (RedisError, OSError, TimeoutError, NoAnswer, TooManyAsk)
 
@@ -51,7 +51,7 @@ class Redlock:
     """Locks at N = 3 or 5 nodes.
 
     nodes:   each with a client that makes no retries.
-    tries:   how often a claim is tried, with pauses between.
+    tries:   how often locks are tried for, with pauses between.
     """
 
     def __init__(
@@ -70,33 +70,35 @@ class Redlock:
         self._node_timeout_s = node_timeout_s
         self._clock_s = clock_s
 
-    async def acquire(self, keys: LockKeys, owner: str, ttl_ms: int, *, fence: int = 0) -> Claimed:
-        """Claim the keys at a majority, or at no node; as `SeatLock.acquire`.
+    async def acquire(
+        self, keys: LockKeys, owner: str, ttl_ms: int, *, fence: int = 0
+    ) -> Acquired:
+        """Lock the keys at a majority, or at no node; as `SeatLock.acquire`.
 
         Where too few nodes answer, Busy is returned without names.
         """
         token = new_token()
         for left in reversed(range(self._tries)):
-            claimed = await self._try(keys, owner, ttl_ms, fence, token)
-            if not isinstance(claimed, Busy) or not left:
-                return claimed
+            acquired = await self._try(keys, owner, ttl_ms, fence, token)
+            if not isinstance(acquired, Busy) or not left:
+                return acquired
             least_ms, more_ms = PAUSE_MS
             await asyncio.sleep((least_ms + secrets.randbelow(more_ms + 1)) / 1000)
         raise AssertionError("at least one try")
 
-    async def extend(self, claim: Granted, ttl_ms: int) -> Granted | None:
-        """Return the claim as a majority has extended it; without one it is released, and None."""
-        answers = await self._each(lambda node: node.extend(claim, ttl_ms))
+    async def extend(self, grant: Granted, ttl_ms: int) -> Granted | None:
+        """Return the grant as a majority has extended it; without one it is released, and None."""
+        answers = await self._each(lambda node: node.extend(grant, ttl_ms))
         lasting = sorted(one.ends_s for one in answers if one is not None)
         if len(lasting) < self._quorum:
-            await self.release(claim)
+            await self.release(grant)
             return None
-        # The claim ends when the first node ends without which there is no majority.
-        return replace(claim, ends_s=lasting[-self._quorum])
+        # The grant ends when the first node ends without which there is no majority.
+        return replace(grant, ends_s=lasting[-self._quorum])
 
-    async def release(self, claim: Granted) -> int:
-        """Release a claim on all nodes, also on those that did not answer when it was made."""
-        return max(await self._each(lambda node: node.release(claim)), default=0)
+    async def release(self, grant: Granted) -> int:
+        """Release a grant on all nodes, also on those that did not answer when it was made."""
+        return max(await self._each(lambda node: node.release(grant)), default=0)
 
     async def release_of(self, keys: LockKeys, owner: str) -> int:
         """Release on all nodes what this owner has of the keys."""
@@ -104,7 +106,7 @@ class Redlock:
 
     async def _try(
         self, keys: LockKeys, owner: str, ttl_ms: int, fence: int, token: str
-    ) -> Claimed:
+    ) -> Acquired:
         began_s = self._clock_s()
 
         async def ask(number: int) -> _Round:

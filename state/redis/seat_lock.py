@@ -5,11 +5,11 @@ frees no seat. With locks, most buyers whose command would be refused are told s
 
 Each operation is one script, for one key or a hundred, all or nothing. A client may send it twice:
 the second run has the effect of the first. Keys that are locked together have one hash tag, so
-they lie on one node. Keys with other hash tags are locked in their order, so that no two claimants
+they lie on one node. Keys with other hash tags are locked in their order, so that no two owners
 wait for each other.
 
-Beside its owner's name a lock has a random token, by which an owner tells its present claim from
-an earlier one, and a fence: a number that rises with each claim and outlives the lock. Whatever a
+Beside its owner's name a lock has a random token, by which an owner tells its present grant from
+an earlier one, and a fence: a number that rises with each grant and outlives the lock. Whatever a
 fence guards refuses a lower one, as `acquire` does, so an owner that slept beyond its time does no
 harm. Fences are counted for a hash tag as a whole: one number outlives the locks of a section.
 """
@@ -45,9 +45,9 @@ _MEND: Final = Script("mend")
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A claim that was granted.
+    """Locks that were granted to an owner.
 
-    ends_s: by our monotonic clock; after that the owner must not rely on the claim.
+    ends_s: by our monotonic clock; after that the owner must not rely on the grant.
     """
 
     keys: LockKeys
@@ -57,7 +57,7 @@ class Granted:
     ends_s: float
 
     def left_ms(self, now_s: float) -> float:
-        """Return how long the claim is still valid; 0 or less when it has ended."""
+        """Return how long the grant is still valid; 0 or less when it has ended."""
         return (self.ends_s - now_s) * 1000
 
 
@@ -74,31 +74,31 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """A later claim was granted already, so the claimant acts on something that is over."""
+    """A later grant was granted already, so whoever asks acts on something that is over."""
 
     fence: int
 
 
-Claimed = Granted | Busy | Stale
+Acquired = Granted | Busy | Stale
 
 
 @dataclass(frozen=True, slots=True)
 class NotAll:
-    """One of several hash tags was refused, so nothing is claimed.
+    """One of several hash tags was refused, so nothing is locked.
 
-    keys: those that were refused. claimed: why.
+    keys: those that were refused. why: as the lock said.
     """
 
     keys: LockKeys
-    claimed: Busy | Stale
+    why: Busy | Stale
 
 
 class Locking(Protocol):
-    """One Redis, or a majority of several: claims are made and released in the same way."""
+    """One Redis, or a majority of several: locks are acquired and released in the same way."""
 
-    async def acquire(self, keys: LockKeys, owner: str, ttl_ms: int) -> Claimed: ...
-    async def extend(self, claim: Granted, ttl_ms: int) -> Granted | None: ...
-    async def release(self, claim: Granted) -> int: ...
+    async def acquire(self, keys: LockKeys, owner: str, ttl_ms: int) -> Acquired: ...
+    async def extend(self, grant: Granted, ttl_ms: int) -> Granted | None: ...
+    async def release(self, grant: Granted) -> int: ...
 
 
 def owner_of(reservation_id: str, epoch: int) -> str:
@@ -122,7 +122,7 @@ def new_token() -> str:
 
 
 def good_until_s(began_s: float, ttl_ms: int) -> float:
-    """Return when a claim ends that was begun at `began_s`, by our monotonic clock.
+    """Return when a grant ends that was begun at `began_s`, by our monotonic clock.
 
     The server's clock may be faster than ours by a hundredth, and is read in whole ms.
     """
@@ -148,11 +148,11 @@ class SeatLock:
         fence: int = 0,
         token: str = "",
         life_ms: int = LIFE_MS,
-    ) -> Claimed:
-        """Claim all keys or none; keys that the owner has already are claimed anew.
+    ) -> Acquired:
+        """Lock all keys or none; keys that the owner has already are locked anew.
 
-        fence:   0 for the next one. token: that of a former try, to make the same claim.
-        life_ms: how long the claim may last in all, with all extensions.
+        fence:   0 for the next one. token: that of a former try, to have the same grant.
+        life_ms: how long the grant may last in all, with all extensions.
         """
         token = token or new_token()
         began_s = self._clock_s()
@@ -167,13 +167,13 @@ class SeatLock:
             return Stale(answer[1])
         return Granted(keys, owner, token, answer[1], good_until_s(began_s, ttl_ms))
 
-    async def extend(self, claim: Granted, ttl_ms: int) -> Granted | None:
-        """Return the extended claim; None where it has ended, or another owner has the keys."""
+    async def extend(self, grant: Granted, ttl_ms: int) -> Granted | None:
+        """Return the extended grant; None where it has ended, or another owner has the keys."""
         began_s = self._clock_s()
-        lasts_ms = await self._extend(claim.keys, claim.owner, claim.token, ttl_ms)
+        lasts_ms = await self._extend(grant.keys, grant.owner, grant.token, ttl_ms)
         if not lasts_ms:
             return None
-        return replace(claim, ends_s=good_until_s(began_s, lasts_ms))
+        return replace(grant, ends_s=good_until_s(began_s, lasts_ms))
 
     async def extend_of(self, keys: LockKeys, owner: str, ttl_ms: int) -> int:
         """Extend all locks that this owner has of the keys, for a hold that the log has extended.
@@ -182,12 +182,12 @@ class SeatLock:
         """
         return await self._extend(keys, owner, "", ttl_ms)
 
-    async def release(self, claim: Granted) -> int:
-        """Release a claim; return how many locks were removed.
+    async def release(self, grant: Granted) -> int:
+        """Release a grant; return how many locks were removed.
 
-        0 is no fault: the claim has ended, another owner has the keys, or this was sent twice.
+        0 is no fault: the grant has ended, another owner has the keys, or this was sent twice.
         """
-        return await self._release(claim.keys, claim.owner, claim.token)
+        return await self._release(grant.keys, grant.owner, grant.token)
 
     async def release_of(self, keys: LockKeys, owner: str) -> int:
         """Release all locks that this owner has of the keys, for a hold that the log has ended."""
@@ -219,28 +219,28 @@ class SeatLock:
 async def acquire_all(
     locks: Locking, groups: Sequence[tuple[LockKeys, str]], ttl_ms: int
 ) -> tuple[Granted, ...] | NotAll:
-    """Claim keys of several hash tags, each for its owner: all of them, or none.
+    """Lock keys of several hash tags, each for its owner: all of them, or none.
 
-    No claimant waits while it has a claim, and all claim in the order of the keys. So two who want
+    Nobody waits while it has a grant, and all lock in the order of the keys. So two who want
     the same keys meet at the first of them.
     """
-    claims: list[Granted] = []
+    grants: list[Granted] = []
     try:
         for keys, owner in sorted(groups, key=lambda group: group[0].locks):
-            claim = await locks.acquire(keys, owner, ttl_ms)
-            if not isinstance(claim, Granted):
-                await release_all(locks, claims)
-                return NotAll(keys, claim)
-            claims.append(claim)
+            grant = await locks.acquire(keys, owner, ttl_ms)
+            if not isinstance(grant, Granted):
+                await release_all(locks, grants)
+                return NotAll(keys, grant)
+            grants.append(grant)
     except BaseException:
-        # A claim that cannot be released expires; the first error must not be hidden by another.
+        # A grant that cannot be released expires; the first error must not be hidden by another.
         with suppress(Exception):
-            await release_all(locks, claims)
+            await release_all(locks, grants)
         raise
-    return tuple(claims)
+    return tuple(grants)
 
 
-async def release_all(locks: Locking, claims: Sequence[Granted]) -> None:
-    """Release every claim, the newest first."""
-    for claim in reversed(claims):
-        await locks.release(claim)
+async def release_all(locks: Locking, grants: Sequence[Granted]) -> None:
+    """Release every grant, the newest first."""
+    for grant in reversed(grants):
+        await locks.release(grant)

@@ -114,7 +114,7 @@ def test_a_lock_lasts_as_long_as_the_hold_and_ends_with_a_refusal(redis_url: str
         again = await create(asked, "k2", chosen(4), Prefer="wait=5")
         left_ms = again.json()["deadline_ms"] - NOW_MS[0] + GRACE_MS
         assert TTL_MS < await client.pttl(other) <= left_ms
-        # As if Redis had lost the lock: the log says no, and nothing of the claim stays.
+        # As if Redis had lost the lock: the log says no, and nothing of the grant stays.
         await client.delete(*keys_of(1).locks)
         problem(await create(asked, "k3", chosen(0, 1), BOB, Prefer="wait=5"), 409, "SEAT_TAKEN")
         assert not await client.exists(*keys_of(0, 1).locks)
@@ -316,7 +316,7 @@ def test_locks_of_a_cart_last_as_long_as_its_holds_and_go_with_its_refusal(redis
         # By a clock of the pod that stands at 0 they would last for ever, so as long as they may.
         lock = seat_locks(EVENT, "BLOCK-0", [(0, 0)]).locks[0]
         assert await client.pttl(lock) > TTL_MS
-        # As if Redis had lost it: the log says no, and nothing of the claims stays.
+        # As if Redis had lost it: the log says no, and nothing of the grants stays.
         await client.delete(lock)
         both = {"items": items(BLOCK_0=[0], BLOCK_2=[2])}
         answer = await carts_asked.create(asked, both, "k2", carts_asked.BOB)

@@ -210,19 +210,19 @@ def test_what_redis_did_before_the_network_was_cut_is_done_once(tmp_path: Path) 
             first = await locks.acquire(section(0), BEN, TTL_MS)
             assert isinstance(first, Granted)
             link.loses = loses_once(b"EVALSHA")
-            claim = await locks.acquire(section(1, 2), ANNA, TTL_MS)
-            assert (link.lost, isinstance(claim, Granted)) == (1, True)
-            assert isinstance(claim, Granted)
-            assert claim.fence == first.fence + 1
+            grant = await locks.acquire(section(1, 2), ANNA, TTL_MS)
+            assert (link.lost, isinstance(grant, Granted)) == (1, True)
+            assert isinstance(grant, Granted)
+            assert grant.fence == first.fence + 1
             fence: Any = await straight.hgetall(section(0).fence)
-            assert fence == {b"next": b"%d" % claim.fence}
-            assert await locks.extend(claim, TTL_MS) is not None
+            assert fence == {b"next": b"%d" % grant.fence}
+            assert await locks.extend(grant, TTL_MS) is not None
             link.loses = loses_once(b"EVALSHA")
-            assert await locks.extend(claim, TTL_MS) is not None
+            assert await locks.extend(grant, TTL_MS) is not None
             assert await locks.release(first) == 1
             link.loses = loses_once(b"EVALSHA")
             # Gone by the first; the second finds nothing, and nobody is wronged.
-            assert await locks.release(claim) == 0
+            assert await locks.release(grant) == 0
             assert link.lost == 3
             assert not await straight.exists(*section(0, 1, 2).locks)
 

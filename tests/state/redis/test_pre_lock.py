@@ -19,9 +19,9 @@ def seats_for(reservation: str, *seats: int, section: str = "A") -> HoldOfSeats:
 
 
 async def taken(locks: PreLocks, event: int, *holds: HoldOfSeats) -> tuple[Granted, ...]:
-    claims = await locks.take(event, holds)
-    assert isinstance(claims, tuple)
-    return claims
+    grants = await locks.take(event, holds)
+    assert isinstance(grants, tuple)
+    return grants
 
 
 def test_of_two_buyers_of_a_seat_one_is_told_of_the_other(redis_url: str) -> None:
@@ -49,8 +49,8 @@ def test_seats_of_several_sections_are_locked_for_all_holds_or_for_none(redis_ur
         assert await locks.take(event, cart) == Taken("B", (0, 1))
         # What came before it in the order of the keys is free again.
         await taken(locks, event, seats_for("eve", 1, section="A"))
-        claims = await taken(locks, next(EVENTS), *cart)
-        assert {claim.owner for claim in claims} == {"ann_0:1", "ann_1:1", "ann_2:1"}
+        grants = await taken(locks, next(EVENTS), *cart)
+        assert {grant.owner for grant in grants} == {"ann_0:1", "ann_1:1", "ann_2:1"}
         counted = locks.counters
         assert (counted.locked, counted.refused, counted.skipped) == (3, 1, 0)
         await locks.close()
@@ -63,11 +63,11 @@ def test_a_hold_that_lasts_longer_keeps_its_locks_whichever_pod_took_them(redis_
         event, hold = next(EVENTS), seats_for("ann", 1, 2)
         one = PreLocks(redis_url, TTL_MS, now_ms=lambda: 0.0)
         other = PreLocks(redis_url, TTL_MS, now_ms=lambda: 0.0)
-        [claim] = await taken(one, event, hold)
+        [grant] = await taken(one, event, hold)
         await taken(one, event, seats_for("ben", 3))
         async with Redis.from_url(redis_url) as client:
             await other.prolong(event, hold, 3 * TTL_MS)
-            for key in claim.keys.locks:
+            for key in grant.keys.locks:
                 assert 2 * TTL_MS < await client.pttl(key) <= 3 * TTL_MS + GRACE_MS
             # Those of another, of a later hold and of none stay as they are.
             for not_theirs in (
@@ -91,15 +91,15 @@ def test_a_hold_that_lasts_longer_keeps_its_locks_whichever_pod_took_them(redis_
 def test_f64_f72_a_redis_that_is_paused_or_gone_is_passed_by(server: RedisServer) -> None:
     async def go() -> None:
         locks, event = PreLocks(server.url, TTL_MS), next(EVENTS)
-        [claim] = await taken(locks, event, seats_for("ann", 0))
+        [grant] = await taken(locks, event, seats_for("ann", 0))
         assert server.child is not None
         server.child.signal(SIGSTOP)
         try:
             for _ in range(20):
                 assert await locks.take(event, [seats_for("ben", 0)]) is None
-            await locks.keep(claim, 1 << 50)
+            await locks.keep(grant, 1 << 50)
             await locks.prolong(event, seats_for("ann", 0), 1 << 50)
-            await locks.give_back([claim])
+            await locks.give_back([grant])
         finally:
             server.child.signal(SIGCONT)
         server.kill()

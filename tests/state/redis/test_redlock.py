@@ -1,4 +1,4 @@
-"""A claim at a majority of three independent servers: what too few grant is granted by none."""
+"""A lock at a majority of three independent servers: what too few grant is granted by none."""
 
 import asyncio
 from collections import Counter
@@ -93,12 +93,12 @@ def test_l16_two_of_three_grant_and_one_alone_does_not(three: tuple[RedisServer,
         for cut in range(3):
             keys = fresh_section()(1, 2)
             nodes.cut = {cut}
-            claim = await nodes.locks().acquire(keys, ANN, TTL_MS)
-            assert isinstance(claim, Granted)
-            assert await nodes.locks().extend(claim, TTL_MS) is not None
+            grant = await nodes.locks().acquire(keys, ANN, TTL_MS)
+            assert isinstance(grant, Granted)
+            assert await nodes.locks().extend(grant, TTL_MS) is not None
             nodes.cut = {*range(3)} - {cut}
             assert await nodes.locks().acquire(fresh_section()(1), ANN, TTL_MS) == Busy((), 0)
-            assert await nodes.locks().extend(claim, TTL_MS) is None
+            assert await nodes.locks().extend(grant, TTL_MS) is None
             nodes.cut = set()
             # What was not extended was given up.
             assert isinstance(await nodes.locks().acquire(keys, BEN, TTL_MS), Busy | Granted)
@@ -106,7 +106,7 @@ def test_l16_two_of_three_grant_and_one_alone_does_not(three: tuple[RedisServer,
     run(three, test)
 
 
-def test_l16_one_server_that_died_costs_nothing_and_two_the_claim(
+def test_l16_one_server_that_died_costs_nothing_and_two_the_grant(
     three: tuple[RedisServer, ...],
 ) -> None:
     async def test(nodes: Nodes) -> None:
@@ -114,17 +114,17 @@ def test_l16_one_server_that_died_costs_nothing_and_two_the_claim(
             keys = fresh_section()(1, 2)
             for at in dead:
                 three[at].kill()
-            claim = await nodes.locks().acquire(keys, ANN, TTL_MS)
+            grant = await nodes.locks().acquire(keys, ANN, TTL_MS)
             for at in dead:
                 three[at].restart()
                 await asyncio.to_thread(three[at].wait)
             if len(dead) == 1:
-                assert isinstance(claim, Granted)
+                assert isinstance(grant, Granted)
                 # The server that came back knows nothing of it; the majority does.
                 assert await nodes.having(keys) == [1, 2]
                 assert isinstance(await nodes.locks().acquire(keys, BEN, TTL_MS), Busy)
             else:
-                assert claim == Busy((), 0)
+                assert grant == Busy((), 0)
                 assert await nodes.having(keys) == []
 
     run(three, test)
@@ -157,12 +157,12 @@ def test_a_fence_is_above_every_earlier_one_whichever_majority_granted_it(
         keys, highest = fresh_section()(1), 0
         for cut in (0, 1, 2, 0, 2, 1, 1, 0):
             nodes.cut = {cut}
-            claim = await nodes.locks().acquire(keys, ANN, TTL_MS)
-            assert isinstance(claim, Granted)
-            assert claim.fence > highest
-            highest = claim.fence
+            grant = await nodes.locks().acquire(keys, ANN, TTL_MS)
+            assert isinstance(grant, Granted)
+            assert grant.fence > highest
+            highest = grant.fence
             nodes.cut = set()
-            assert await nodes.locks().release(claim) == 1
+            assert await nodes.locks().release(grant) == 1
         assert await nodes.locks().acquire(keys, BEN, TTL_MS, fence=highest - 1) == Stale(highest)
         assert await nodes.having(keys) == []
 
@@ -170,7 +170,7 @@ def test_a_fence_is_above_every_earlier_one_whichever_majority_granted_it(
 
 
 def test_l16_frozen_nodes_cost_their_time_out_and_no_more(three: tuple[RedisServer, ...]) -> None:
-    """A majority that does not answer: the claim is refused though nobody said no."""
+    """A majority that does not answer: the lock is refused though nobody said no."""
 
     async def test(nodes: Nodes) -> None:
         keys = fresh_section()(1)
@@ -191,7 +191,7 @@ def test_l16_frozen_nodes_cost_their_time_out_and_no_more(three: tuple[RedisServ
     run(three, test)
 
 
-def test_a_claim_that_took_longer_than_it_lasts_is_none(three: tuple[RedisServer, ...]) -> None:
+def test_a_grant_that_took_longer_than_it_lasts_is_none(three: tuple[RedisServer, ...]) -> None:
     async def test(nodes: Nodes) -> None:
         now_s = [0.0]
 

@@ -66,9 +66,9 @@ def run(url: str, test: Test) -> None:
 
 
 async def granted(locks: SeatLock, keys: LockKeys, owner: str, **options: Any) -> Granted:
-    claim = await locks.acquire(keys, owner, options.pop("ttl_ms", TTL_MS), **options)
-    assert isinstance(claim, Granted)
-    return claim
+    grant = await locks.acquire(keys, owner, options.pop("ttl_ms", TTL_MS), **options)
+    assert isinstance(grant, Granted)
+    return grant
 
 
 async def end(client: Redis, keys: LockKeys) -> None:
@@ -103,12 +103,12 @@ def test_every_answer_and_what_is_left_are_those_of_a_model_of_locks(
             locks = SeatLock(twice(client.execute_command))
         for name, rows, owner, token, fence in steps:
             keys = section(*rows)
-            claim = Granted(keys, owner, token, 0, 0.0)
+            grant = Granted(keys, owner, token, 0, 0.0)
             if name == "acquire":
                 answer = await locks.acquire(keys, owner, TTL_MS, token=token, fence=fence)
                 assert told(answer) == model.acquire(keys.names, owner, token, fence)
             elif name == "extend":
-                lasts = await locks.extend(claim, TTL_MS)
+                lasts = await locks.extend(grant, TTL_MS)
                 assert (lasts is not None) == model.has_all(keys.names, owner, token)
             elif name == "end":
                 await end(client, keys)
@@ -119,7 +119,7 @@ def test_every_answer_and_what_is_left_are_those_of_a_model_of_locks(
                 kept = token if is_own else ""
                 count = model.release(keys.names, owner, kept)
                 released = await (
-                    locks.release(claim) if is_own else locks.release_of(keys, owner)
+                    locks.release(grant) if is_own else locks.release_of(keys, owner)
                 )
                 assert released == (count if sent == 1 else 0)
         whole = section(*ROWS)
@@ -144,13 +144,13 @@ def test_every_answer_and_what_is_left_are_those_of_a_model_of_locks(
 def test_l01_l02_one_has_it_until_it_is_given_up_and_others_hear_no_name(redis_url: str) -> None:
     async def test(locks: SeatLock, _: Redis) -> None:
         keys = fresh_section()(1, 2)
-        claim = await granted(locks, keys, ANN)
+        grant = await granted(locks, keys, ANN)
         busy = await locks.acquire(keys, BEN, TTL_MS)
         assert busy == Busy(keys.names, busy.wait_ms if isinstance(busy, Busy) else 0)
         assert 0 < busy.wait_ms <= TTL_MS
         assert "ann" not in repr(busy)
-        assert await locks.release(claim) == 2
-        assert await locks.release(claim) == 0
+        assert await locks.release(grant) == 2
+        assert await locks.release(grant) == 0
         assert isinstance(await locks.acquire(keys, BEN, TTL_MS), Granted)
 
     run(redis_url, test)
@@ -164,7 +164,7 @@ def test_l03_the_same_owner_has_it_again_and_for_all_its_time(redis_url: str) ->
         second = await granted(locks, keys, ANN)
         assert await client.pttl(keys.locks[0]) > TTL_MS // 2
         assert second.fence > first.fence
-        # The older claim is nobody's any more: who made it cannot end the newer one.
+        # The older grant is nobody's any more: who made it cannot end the newer one.
         assert await locks.release(first) == 0
         assert await locks.release(second) == 1
 
@@ -174,7 +174,7 @@ def test_l03_the_same_owner_has_it_again_and_for_all_its_time(redis_url: str) ->
 def test_l04_l06_a_lock_that_ended_is_another_s_and_is_not_extended(redis_url: str) -> None:
     async def test(locks: SeatLock, client: Redis) -> None:
         keys = fresh_section()(1)
-        claim = await granted(locks, keys, ANN, ttl_ms=5)
+        grant = await granted(locks, keys, ANN, ttl_ms=5)
 
         async def is_gone() -> bool:
             return not await client.exists(keys.locks[0])
@@ -182,11 +182,11 @@ def test_l04_l06_a_lock_that_ended_is_another_s_and_is_not_extended(redis_url: s
         async with asyncio.timeout(60):
             while not await is_gone():
                 pass
-        assert claim.left_ms(monotonic()) <= 0
-        assert await locks.extend(claim, TTL_MS) is None
+        assert grant.left_ms(monotonic()) <= 0
+        assert await locks.extend(grant, TTL_MS) is None
         other = await granted(locks, keys, BEN)
-        assert await locks.extend(claim, TTL_MS) is None
-        assert await locks.release(claim) == 0
+        assert await locks.extend(grant, TTL_MS) is None
+        assert await locks.release(grant) == 0
         assert await locks.extend(other, TTL_MS) is not None
 
     run(redis_url, test)
@@ -195,14 +195,14 @@ def test_l04_l06_a_lock_that_ended_is_another_s_and_is_not_extended(redis_url: s
 def test_l07_no_extension_lets_a_lock_last_longer_than_it_may_in_all(redis_url: str) -> None:
     async def test(locks: SeatLock, client: Redis) -> None:
         keys = fresh_section()(1, 2)
-        claim = await granted(locks, keys, ANN, ttl_ms=60_000, life_ms=90_000)
+        grant = await granted(locks, keys, ANN, ttl_ms=60_000, life_ms=90_000)
         for _ in range(3):
-            longer = await locks.extend(claim, 10 * TTL_MS)
+            longer = await locks.extend(grant, 10 * TTL_MS)
             assert longer is not None
             for key in keys.locks:
                 # Never cut short either, however near its end it is.
                 assert 30_000 < await client.pttl(key) <= 90_000
-        shorter = await locks.extend(claim, 10)
+        shorter = await locks.extend(grant, 10)
         assert shorter is not None
         assert await client.pttl(keys.locks[0]) > 1_000
 
@@ -212,8 +212,8 @@ def test_l07_no_extension_lets_a_lock_last_longer_than_it_may_in_all(redis_url: 
 def test_l08_l09_a_lower_fence_is_refused_after_release_and_after_the_end(redis_url: str) -> None:
     async def test(locks: SeatLock, client: Redis) -> None:
         keys = fresh_section()(1)
-        claim = await granted(locks, keys, ANN, fence=7)
-        await locks.release(claim)
+        grant = await granted(locks, keys, ANN, fence=7)
+        await locks.release(grant)
         assert await locks.acquire(keys, BEN, TTL_MS, fence=6) == Stale(7)
         later = await granted(locks, keys, BEN, fence=9)
         await end(client, keys)
@@ -231,8 +231,8 @@ def test_l08_a_section_keeps_one_fence_whatever_seats_were_named_in_it(redis_url
     async def test(locks: SeatLock, client: Redis) -> None:
         section = fresh_section()
         for first in range(0, 300, 100):
-            claim = await granted(locks, section(*range(first, first + 100)), ANN)
-            await locks.release(claim)
+            grant = await granted(locks, section(*range(first, first + 100)), ANN)
+            await locks.release(grant)
         fences: Any = await client.hgetall(section(0).fence)
         assert fences == {b"next": b"3"}
         assert await locks.acquire(section(7), BEN, TTL_MS, fence=2) == Stale(3)
@@ -249,33 +249,33 @@ def test_l09_a_fence_outlives_locks_however_often_they_are_extended(
 
     async def test(locks: SeatLock, client: Redis) -> None:
         keys = fresh_section()(1)
-        claim = await granted(locks, keys, ANN)
+        grant = await granted(locks, keys, ANN)
         if is_by_owner:
             assert await locks.extend_of(keys, ANN, long_ms) == long_ms
         else:
-            assert await locks.extend(claim, long_ms) is not None
+            assert await locks.extend(grant, long_ms) is not None
         lasts_ms = await client.pttl(keys.fence)
         assert lasts_ms > long_ms
-        assert await locks.extend(claim, TTL_MS) is not None
+        assert await locks.extend(grant, TTL_MS) is not None
         # Nothing cuts it short.
         assert await client.pttl(keys.fence) > lasts_ms - TTL_MS
 
     run(redis_url, test)
 
 
-def test_a_claim_that_stands_may_be_given_a_fence_below_a_later_one_beside_it(
+def test_a_grant_that_stands_may_be_given_a_fence_below_a_later_one_beside_it(
     redis_url: str,
 ) -> None:
     """What several servers granted each by its own count is given one number afterwards."""
 
     async def test(locks: SeatLock, _: Redis) -> None:
         section = fresh_section()
-        claim = await granted(locks, section(1), ANN)
+        grant = await granted(locks, section(1), ANN)
         for _turn in range(3):
             await granted(locks, section(2), BEN)
-        again = await granted(locks, section(1), ANN, token=claim.token, fence=claim.fence + 1)
-        assert again.fence == claim.fence + 1
-        answer = await locks.acquire(section(1), ANN, TTL_MS, token=claim.token, fence=1)
+        again = await granted(locks, section(1), ANN, token=grant.token, fence=grant.fence + 1)
+        assert again.fence == grant.fence + 1
+        answer = await locks.acquire(section(1), ANN, TTL_MS, token=grant.token, fence=1)
         assert answer == Stale(again.fence)
         assert (await granted(locks, section(3), BEN)).fence == 5
 
@@ -313,8 +313,8 @@ def test_l13_of_many_at_once_no_two_have_the_same_seat_and_nothing_is_left(redis
             for attempt in range(300):
                 keys = section(*choice.sample(rows, choice.randint(1, 4)))
                 owner = owner_of(f"{number}-{attempt}", 1)
-                claim = await locks.acquire(keys, owner, TTL_MS)
-                if isinstance(claim, Granted):
+                grant = await locks.acquire(keys, owner, TTL_MS)
+                if isinstance(grant, Granted):
                     with guard:
                         assert not {*keys.names} & {*has}
                         has.update(dict.fromkeys(keys.names, owner))
@@ -322,7 +322,7 @@ def test_l13_of_many_at_once_no_two_have_the_same_seat_and_nothing_is_left(redis
                     await asyncio.sleep(0)
                     with guard:
                         assert {has.pop(name) for name in keys.names} == {owner}
-                    assert await locks.release(claim) == len(keys.names)
+                    assert await locks.release(grant) == len(keys.names)
                     sold += 1
         return sold, asked
 
@@ -359,10 +359,10 @@ def test_l14_two_who_want_the_same_sections_in_any_order_never_hold_a_part_each(
             )
             [whole] = [answer for answer in answers if isinstance(answer, tuple)]
             [refused] = [answer for answer in answers if isinstance(answer, NotAll)]
-            assert isinstance(refused.claimed, Busy)
-            assert (refused.keys, refused.claimed.names) == (one, one.names)
-            for claim in whole:
-                assert await locks.release(claim) == 1
+            assert isinstance(refused.why, Busy)
+            assert (refused.keys, refused.why.names) == (one, one.names)
+            for grant in whole:
+                assert await locks.release(grant) == 1
 
     asyncio.run(at(request, url_of, test))
 
@@ -423,14 +423,14 @@ def test_a_cluster_takes_all_operations_on_seats_of_one_section(
     async def test(locks: SeatLock) -> None:
         for _ in range(12):
             section = fresh_section()
-            claim = await granted(locks, section(*range(8)), ANN)
+            grant = await granted(locks, section(*range(8)), ANN)
             busy = await locks.acquire(section(7, 8), BEN, TTL_MS)
             assert isinstance(busy, Busy)
             assert busy.names == section(7).names
-            assert await locks.extend(claim, TTL_MS) is not None
+            assert await locks.extend(grant, TTL_MS) is not None
             assert await locks.release_of(section(0), BEN) == 0
-            assert await locks.release(claim) == 8
-            assert (await granted(locks, section(8), BEN)).fence == claim.fence + 1
+            assert await locks.release(grant) == 8
+            assert (await granted(locks, section(8), BEN)).fence == grant.fence + 1
 
     asyncio.run(at(request, "cluster_url", test))
 
@@ -452,7 +452,7 @@ def test_l19_who_slept_beyond_its_time_ends_nothing_and_is_refused(redis_url: st
     run(redis_url, test)
 
 
-def test_l20_the_time_that_redis_took_is_no_time_of_the_claim(redis_url: str) -> None:
+def test_l20_the_time_that_redis_took_is_no_time_of_the_grant(redis_url: str) -> None:
     """F72."""
     now_s = [100.0]
 
@@ -466,9 +466,9 @@ def test_l20_the_time_that_redis_took_is_no_time_of_the_claim(redis_url: str) ->
             locks = SeatLock(slow, clock_s=lambda: now_s[0])
             # A script that the server knows is asked for once.
             await locks.acquire(fresh_section()(1), ANN, 1_000)
-            claim = await granted(locks, fresh_section()(1), ANN, ttl_ms=1_000)
-            assert claim.left_ms(now_s[0]) == pytest.approx(1_000 - 750 - 12)
-            longer = await locks.extend(claim, 1_000)
+            grant = await granted(locks, fresh_section()(1), ANN, ttl_ms=1_000)
+            assert grant.left_ms(now_s[0]) == pytest.approx(1_000 - 750 - 12)
+            longer = await locks.extend(grant, 1_000)
             assert longer is None or longer.left_ms(now_s[0]) <= 250
 
     asyncio.run(go())
@@ -480,7 +480,7 @@ def test_l20_a_paused_redis_ends_locks_that_nobody_relies_on_any_more(
 ) -> None:
     async def test(locks: SeatLock, _: Redis) -> None:
         keys = fresh_section()(1)
-        claim = await granted(locks, keys, ANN, ttl_ms=100)
+        grant = await granted(locks, keys, ANN, ttl_ms=100)
         # The server may have granted it a moment before it was heard, and a long time after it
         # was asked: by then it has ended there, too.
         ends_there_s = monotonic() + 0.110
@@ -491,8 +491,8 @@ def test_l20_a_paused_redis_ends_locks_that_nobody_relies_on_any_more(
         finally:
             server.child.signal(SIGCONT)
         assert over
-        assert claim.left_ms(monotonic()) < 0
-        assert await locks.extend(claim, TTL_MS) is None
+        assert grant.left_ms(monotonic()) < 0
+        assert await locks.extend(grant, TTL_MS) is None
         assert isinstance(await locks.acquire(keys, BEN, TTL_MS), Granted)
 
     run(server.url, test)
@@ -529,11 +529,11 @@ def test_l27_scripts_that_are_forgotten_are_told_again(redis_url: str) -> None:
     async def test(locks: SeatLock, client: Redis) -> None:
         keys = fresh_section()(1)
         await client.script_flush()
-        claim = await granted(locks, keys, ANN)
+        grant = await granted(locks, keys, ANN)
         await client.script_flush()
-        assert await locks.extend(claim, TTL_MS) is not None
+        assert await locks.extend(grant, TTL_MS) is not None
         await client.script_flush()
-        assert await locks.release(claim) == 1
+        assert await locks.release(grant) == 1
 
     run(redis_url, test)
 
@@ -553,16 +553,16 @@ def test_b80_what_is_no_lock_of_ours_is_somebody_s(redis_url: str, form: str) ->
         busy = await locks.acquire(keys, ANN, TTL_MS)
         assert busy == Busy(section(2).names, 0)
         assert await locks.release_of(keys, ANN) == 0
-        claim = Granted(keys, ANN, "x", 1, 0.0)
-        assert await locks.extend(claim, TTL_MS) is None
-        assert await locks.release(claim) == 0
+        grant = Granted(keys, ANN, "x", 1, 0.0)
+        assert await locks.extend(grant, TTL_MS) is None
+        assert await locks.release(grant) == 0
         assert await client.exists(key)
         assert not await client.exists(keys.locks[0])
 
     run(redis_url, test)
 
 
-def test_a_claim_whose_answer_was_lost_is_the_same_claim_when_it_is_sent_again(
+def test_a_grant_whose_answer_was_lost_is_the_same_grant_when_it_is_sent_again(
     redis_url: str,
 ) -> None:
     async def test(locks: SeatLock, client: Redis) -> None:
@@ -600,11 +600,11 @@ def test_l12_no_seat_and_more_than_a_hundred_are_refused_before_redis_is_asked(c
         seat_locks(1, "A", [(0, seat) for seat in range(count)])
 
 
-def test_a_hundred_seats_are_one_claim(redis_url: str) -> None:
+def test_a_hundred_seats_are_one_grant(redis_url: str) -> None:
     async def test(locks: SeatLock, _: Redis) -> None:
         keys = fresh_section()(*range(100))
-        claim = await granted(locks, keys, ANN)
-        assert await locks.extend(claim, TTL_MS) is not None
-        assert await locks.release(claim) == 100
+        grant = await granted(locks, keys, ANN)
+        assert await locks.extend(grant, TTL_MS) is not None
+        assert await locks.release(grant) == 100
 
     run(redis_url, test)

@@ -133,8 +133,8 @@ def test_s3_16_a_lock_that_is_granted_between_two_questions_is_nobody_elses_to_r
                 if command[0] == asks:
                     # The other one has the seat, whole and in time, behind what was answered.
                     await client.delete(*keys.locks)
-                    claim = await locks.acquire(keys, owner_of("ben", 1), TTL_MS)
-                    assert isinstance(claim, Granted)
+                    grant = await locks.acquire(keys, owner_of("ben", 1), TTL_MS)
+                    assert isinstance(grant, Granted)
                 return [None] * 3 if command[0] == asks == "HMGET" else said
 
             found = await sweep(ask, lambda _, *hold: over(set(), *hold))
@@ -165,8 +165,8 @@ def test_s3_16_what_became_a_lock_of_ours_while_it_was_repaired_stays(
             async def ask(*command: Any) -> Any:
                 if command[0] == "EVALSHA" and key in map(str_of, command):
                     await client.delete(key, keys.fence)
-                    claim = await locks.acquire(keys, owner_of("ben", 1), TTL_MS)
-                    assert isinstance(claim, Granted)
+                    grant = await locks.acquire(keys, owner_of("ben", 1), TTL_MS)
+                    assert isinstance(grant, Granted)
                 return await ask_of(client)(*command)
 
             found = await sweep(ask, lambda _, *hold: over(set(), *hold))

@@ -97,12 +97,12 @@ class ModelOfLocks:
         return len(gone)
 
 
-def told(claimed: Granted | Busy | Stale) -> tuple[str, int] | tuple[str, tuple[str, ...]]:
+def told(acquired: Granted | Busy | Stale) -> tuple[str, int] | tuple[str, tuple[str, ...]]:
     """Return an answer in the model's words."""
-    match claimed:
+    match acquired:
         case Granted():
-            return "granted", claimed.fence
+            return "granted", acquired.fence
         case Busy():
-            return "busy", claimed.names
+            return "busy", acquired.names
         case Stale():
-            return "stale", claimed.fence
+            return "stale", acquired.fence
