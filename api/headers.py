@@ -23,7 +23,7 @@ from infra.process.record_ids import record_headers
 from state.domain.keys import section_key, stem_of
 from state.domain.outcome import OutcomeKind
 from state.domain.reasons import ApiReason
-from state.redis.idempotency import Claim, digest_of
+from state.redis.idempotency import Use, digest_of
 
 T = TypeVar("T")
 
@@ -114,19 +114,19 @@ class Asked:
             record_headers(self.correlation),
         )
 
-    async def claim(self, stem: str, wish: Mapping[str, Any]) -> Claim:
+    async def use(self, stem: str, wish: Mapping[str, Any]) -> Use:
         """Take a key for a wish; raises Problem (422) where it stands for another."""
-        return await _claimed(self.pod, stem, wish)
+        return await _used(self.pod, stem, wish)
 
-    async def nothing_decided(self, stem: str, claim: Claim) -> None:
+    async def nothing_decided(self, stem: str, use: Use) -> None:
         """Let a key stand for nothing where its wish is refused before the log is asked."""
-        if claim is Claim.FIRST:
+        if use is Use.FIRST:
             await self.pod.desk.keys.give_back(stem)
 
     async def check_gateway(self, stem: str, payment_id: str, gateway: str) -> None:
         """Raise Problem (503) where a payment that nobody has begun could not be made now.
 
-        Ask before the stem is claimed. One that was used may stand for a payment that is in the
+        Ask before the stem is used. One that was used may stand for a payment that is in the
         log, undecided: it is taken again, and the log knows it for a repeat.
         """
         problem = await self.pod.payments.refusal(payment_id, gateway)
@@ -155,7 +155,7 @@ class AskedRefund:
 
         422 where the key stands for another wish, as far as Redis remembers.
         """
-        await _claimed(self.pod, self.stem, {"refund": payment_id})
+        await _used(self.pod, self.stem, {"refund": payment_id})
         identity = self.pod.desk.encoders.identity(
             payment_id, self.who.user_id, section, event_id, self.stem
         )
@@ -175,12 +175,12 @@ async def _by_refund(
 ByRefund = Annotated[AskedRefund, Depends(_by_refund)]
 
 
-async def _claimed(pod: Pod, stem: str, wish: Mapping[str, Any]) -> Claim:
+async def _used(pod: Pod, stem: str, wish: Mapping[str, Any]) -> Use:
     """Take a key for a wish; raises Problem (422) where it stands for another."""
-    claim = await pod.desk.keys.claim(stem, digest_of(wish))
-    if claim is Claim.OTHER:
+    use = await pod.desk.keys.use(stem, digest_of(wish))
+    if use is Use.OTHER:
         raise reused()
-    return claim
+    return use
 
 
 def reused() -> Problem:

@@ -47,7 +47,7 @@ from state.domain.carts.values import Cart
 from state.domain.keys import cart_key, issued_id, part_id
 from state.domain.reasons import Reason
 from state.domain.reservation import Status
-from state.redis.idempotency import Claim
+from state.redis.idempotency import Use
 from state.redis.seat_lock import Granted
 
 router = APIRouter(tags=["carts"])
@@ -79,9 +79,9 @@ async def open_cart(by: ByBuyer, event_id: EventIdInPath, body: CartWish, key: K
     partition = pod.desk.partition_of(cart_key(event_id, who.user_id.encode()))
     stem = by.stem(key)
     cart_id = issued_id(stem, partition)
-    claim = await by.claim(stem, {"cart": event_id, **body.model_dump()})
+    use = await by.use(stem, {"cart": event_id, **body.model_dump()})
     locks: Sequence[Granted] = ()
-    if claim is Claim.FIRST and body.policy is OnFailure.RELEASE:
+    if use is Use.FIRST and body.policy is OnFailure.RELEASE:
         locks = await _refuse_certain(pod, event_id, body, stem, cart_id)
     value = pod.carts.encoders.open_cart(
         cart_id, who.user_id, by.correlation.id, event_id, body.policy, body.wanted(), limits
@@ -97,7 +97,7 @@ async def open_cart(by: ByBuyer, event_id: EventIdInPath, body: CartWish, key: K
     if cart is not None:
         held = () if is_reused else pre_locks.held_in(cart_id, cart)
         await pre_locks.kept(pod.pre_locks, locks, held)
-    if cart is None and claim is Claim.SAME:
+    if cart is None and use is Use.SAME:
         raise still_running(_place(cart_id), cart_id=cart_id)
     if cart is None:
         return _pending(cart_id, event_id, by.wait)
@@ -170,7 +170,7 @@ async def extend_cart(
     cart = own_cart(await cart_at_owner(pod, cart_id), by.who)
     # The cart knows a wish by its correlation id.
     stem = by.stem(key)
-    await by.claim(stem, {"extend": cart_id})
+    await by.use(stem, {"extend": cart_id})
     value = pod.carts.encoders.extend_cart(cart_id, by.who.user_id, stem, cart.event_id)
     await _tell(by, cart.event_id, value)
 

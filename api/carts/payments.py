@@ -56,7 +56,7 @@ async def pay_cart(
     stem = by.stem(key)
     if not cart.payment.step and body.amount:
         await by.check_gateway(stem, cart_id, gateway)
-    claim = await by.claim(stem, {"pay": cart_id, **body.model_dump()})
+    use = await by.use(stem, {"pay": cart_id, **body.model_dump()})
 
     def refusal(one: Cart) -> Reason | None:
         is_begun = one.payment.wish == stem.encode()
@@ -66,7 +66,7 @@ async def pay_cart(
         return one.payment.wish == stem.encode() or refusal(one) is not None
 
     if (reason := refusal(cart)) is not None:
-        await by.nothing_decided(stem, claim)
+        await by.nothing_decided(stem, use)
         _refuse(cart_id, reason)
     value = pod.carts.encoders.pay_cart(
         cart_id,

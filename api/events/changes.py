@@ -41,7 +41,7 @@ from state.domain.reasons import ApiReason, Reason
 from state.domain.transitions import advance
 from state.kafka.command_log import AppendUnknown, NotAppended, TooLarge
 from state.records.event import EventEncoder
-from state.redis.idempotency import Claim
+from state.redis.idempotency import Use
 from state.views.events.writer import Contended, Decide, EventWriter
 
 router = APIRouter(tags=["events"])
@@ -83,7 +83,7 @@ async def open_event(by: ByOperator, catalogue: Catalogue, opening: Opening) -> 
         raise Problem.of(
             Reason.STATE_TOO_LARGE, "Divide the event: it has too many sections or categories."
         ) from error
-    await _claim(desk, by.stem, event.opening_digest)
+    await _used(desk, by.stem, event.opening_digest)
 
     sections = [section.section for section in plan.sections]
     is_limited = any(event.limits) or event.admission_required
@@ -124,7 +124,7 @@ async def close_event(
     """Close the sale of an event now: what is held may still be paid, nothing more is held."""
     desk = by.pod.desk
     await known_event(by.pod, by.caller, event_id)
-    await _claim(desk, by.stem, f"close {event_id}")
+    await _used(desk, by.stem, f"close {event_id}")
     writer = _writer(by.pod)
     event, answers = await _end_sale(by, writer, event_id, "end", now_ms())
     decided_ms = min((one.decided_at_ms for one in answers.done.values()), default=0)
@@ -157,7 +157,7 @@ async def demand_admission(
     """Demand that who asks for seats was let in from the waiting room, or demand it no more."""
     await known_event(by.pod, by.caller, event_id)
     _check_admission(by.pod, is_required=demand.required)
-    await _claim(by.pod.desk, by.stem, f"admission {event_id} {demand.required}")
+    await _used(by.pod.desk, by.stem, f"admission {event_id} {demand.required}")
 
     def demanded(stands: Event | None) -> Event | None:
         if stands is None:
@@ -272,8 +272,8 @@ def _moved(stands: Event, trigger: Trigger) -> Event:
     )
 
 
-async def _claim(desk: CommandDesk, stem: str, digest: str) -> None:
-    if await desk.keys.claim(stem, digest) is Claim.OTHER:
+async def _used(desk: CommandDesk, stem: str, digest: str) -> None:
+    if await desk.keys.use(stem, digest) is Use.OTHER:
         raise Problem.of(
             ApiReason.IDEMPOTENCY_KEY_REUSED, "Use a new idempotency key for a new request."
         )

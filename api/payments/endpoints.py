@@ -44,10 +44,10 @@ async def start_payment(
     stem = by.stem(key)
     if held.status is Status.HELD and held.amount:
         await by.check_gateway(stem, reservation_id, gateway)
-    claim = await by.claim(stem, {"pay": reservation_id, **body.model_dump()})
+    use = await by.use(stem, {"pay": reservation_id, **body.model_dump()})
     reason = _refusal(held)
     if reason is not None:
-        await by.nothing_decided(stem, claim)
+        await by.nothing_decided(stem, use)
         raise Problem.of(reason, _ADVICE[reason], decided=False, reservation_id=reservation_id)
     where = held.event_id, held.section
     identity = by.identity(reservation_id, where, stem)

@@ -50,7 +50,7 @@ from state.domain.outcome import (
     reason_of,
 )
 from state.domain.reasons import ApiReason, Reason
-from state.redis.idempotency import Claim
+from state.redis.idempotency import Use
 from state.redis.seat_lock import Granted
 
 router = APIRouter(tags=["reservations"])
@@ -101,11 +101,11 @@ async def reserve(
     partition = desk.partition_of(section_key(*where))
     stem = by.stem(key)
     reservation_id = issued_id(stem, partition)
-    claim = await by.claim(stem, {"hold": event_id, **body.model_dump()})
-    if claim is not Claim.SAME:
+    use = await by.use(stem, {"hold": event_id, **body.model_dump()})
+    if use is not Use.SAME:
         _refuse_elsewhere(pod, stem, partition)
     locks: Sequence[Granted] = ()
-    if claim is Claim.FIRST and pod.outcomes.get(reservation_id.encode()) is None:
+    if use is Use.FIRST and pod.outcomes.get(reservation_id.encode()) is None:
         try:
             refuse_certain(pod, event_id, body, _advice)
             locks = await pre_locks.taken(pod, event_id, [(body, reservation_id)])
@@ -123,7 +123,7 @@ async def reserve(
     deciding = desk.decided(command, by.wait.seconds, by.receive)
     outcome = await pre_locks.settled(pod.pre_locks, locks, deciding)
     if outcome is None:
-        if claim is Claim.SAME:
+        if use is Use.SAME:
             raise still_running(_place(reservation_id), reservation_id=reservation_id)
         return _pending(reservation_id, where, by.wait)
     headers = (("Location", _place(reservation_id)), *by.wait.headers)
@@ -205,7 +205,7 @@ async def extend(
     where = found.event_id, found.section
     # The log knows an extension by its correlation id.
     stem = by.stem(key)
-    await by.claim(stem, {"extend": reservation_id, "epoch": body.epoch})
+    await by.use(stem, {"extend": reservation_id, "epoch": body.epoch})
     value = by.pod.desk.encoders.extend(by.identity(reservation_id, where, stem), body.epoch)
     command = by.command(reservation_id, where, value, _EXTENSIONS, stem)
     return await _changed(by, command, where, found.seats)

@@ -21,7 +21,7 @@ from state.redis.line import NoAnswer, RedisLine, TooManyAsk
 LIFETIME_S: Final = 86_400
 
 
-class Claim(Enum):
+class Use(Enum):
     """What is known of a stem.
 
     FIRST:   nobody used it within a day, and now this body has it.
@@ -44,8 +44,8 @@ def digest_of(body: Mapping[str, Any]) -> str:
 class IdempotencyKeys:
     """Stems at one Redis; connects to nothing before the first one.
 
-    url:     empty for none; then every claim is UNKNOWN.
-    unknown: claims that Redis did not answer.
+    url:     empty for none; then every use is UNKNOWN.
+    unknown: uses that Redis did not answer.
     """
 
     def __init__(self, url: str, *, clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -60,7 +60,7 @@ class IdempotencyKeys:
         if self._line is not None:
             await self._line.close()
 
-    async def claim(self, stem: str, digest: str) -> Claim:
+    async def use(self, stem: str, digest: str) -> Use:
         """Take a stem for a body, or say whose it is.
 
         Raises TooManyAsk where Redis answers, but not as fast as is asked.
@@ -71,13 +71,13 @@ class IdempotencyKeys:
             former = await self._ask("SET", name, digest, "NX", "GET", "EX", LIFETIME_S)
         except (NoAnswer, ResponseError):
             self.unknown += 1
-            return Claim.UNKNOWN
+            return Use.UNKNOWN
         if former is None:
-            return Claim.FIRST
-        return Claim.SAME if former == digest.encode() else Claim.OTHER
+            return Use.FIRST
+        return Use.SAME if former == digest.encode() else Use.OTHER
 
     async def is_unused(self, stem: str) -> bool:
-        """Say whether it is certain that nobody used a stem within a day; raises as `claim`."""
+        """Say whether it is certain that nobody used a stem within a day; raises as `use`."""
         try:
             return bool(await self._ask("EXISTS", idempotency(stem)) == 0)
         except (NoAnswer, ResponseError):

@@ -31,10 +31,10 @@ async def write_all(url: str) -> None:
     limit = Limit(5, 600_000)
     user, network = keys.limit_of_user("create", "ann"), keys.limit_of_network("all", "10.0.0.0")
     assert await limits.ask([(user, limit), (network, limit)]) is None
-    await idempotency.claim("x" * 26, "digest")
-    claims = await pre_locks.take(9_000_001, [HoldOfSeats("A-1", [(0, 0), (12, 34)], "ann")])
-    assert isinstance(claims, tuple)
-    await pre_locks.keep(claims[0], 1 << 45)
+    await idempotency.use("x" * 26, "digest")
+    grants = await pre_locks.take(9_000_001, [HoldOfSeats("A-1", [(0, 0), (12, 34)], "ann")])
+    assert isinstance(grants, tuple)
+    await pre_locks.keep(grants[0], 1 << 45)
     async with redis_at(url) as client:
         assert await Lease(SeatLock(client.execute_command), "a-test", TTL_MS).hold()
         await have_somebody_wait(client)

@@ -26,7 +26,7 @@ from state.domain.event import EventStatus
 from state.domain.outcome import OutcomeKind
 from state.domain.reasons import Reason
 from state.kafka.command_log import AppendUnknown, NotAppended
-from state.redis.idempotency import Claim, IdempotencyKeys
+from state.redis.idempotency import IdempotencyKeys, Use
 from state.views.events.catalogue import Events
 
 # Longer than a busy machine takes to answer; so much a section that is silent costs.
@@ -41,11 +41,11 @@ class KeysInMemory(IdempotencyKeys):
         super().__init__("")
         self.digests: dict[str, str] = {}
 
-    async def claim(self, stem: str, digest: str) -> Claim:
+    async def use(self, stem: str, digest: str) -> Use:
         if stem not in self.digests:
             self.digests[stem] = digest
-            return Claim.FIRST
-        return Claim.SAME if self.digests[stem] == digest else Claim.OTHER
+            return Use.FIRST
+        return Use.SAME if self.digests[stem] == digest else Use.OTHER
 
     async def give_back(self, stem: str) -> None:
         self.digests.pop(stem, None)

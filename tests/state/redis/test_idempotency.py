@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from infra.stack.redis_server import RedisServer
 from state.domain.keys import stem_of
-from state.redis.idempotency import LIFETIME_S, Claim, IdempotencyKeys, digest_of
+from state.redis.idempotency import LIFETIME_S, IdempotencyKeys, Use, digest_of
 from state.redis.keys import idempotency
 from state.redis.line import REST_S
 
@@ -44,17 +44,15 @@ def test_of_many_who_come_at_once_one_is_the_first(redis_url: str) -> None:
         pods = [IdempotencyKeys(redis_url) for _ in range(3)]
         stem = stem_of(secrets.token_hex(4), "key")
         assert await pods[0].is_unused(stem)
-        claims = await asyncio.gather(
-            *(pod.claim(stem, "same") for pod in pods for _ in range(10))
-        )
-        assert sorted(claims, key=str).count(Claim.FIRST) == 1
-        assert claims.count(Claim.SAME) == 29
-        assert await pods[0].claim(stem, "other") is Claim.OTHER
+        uses = await asyncio.gather(*(pod.use(stem, "same") for pod in pods for _ in range(10)))
+        assert sorted(uses, key=str).count(Use.FIRST) == 1
+        assert uses.count(Use.SAME) == 29
+        assert await pods[0].use(stem, "other") is Use.OTHER
         assert not await pods[2].is_unused(stem)
         redis = Redis.from_url(redis_url)
         assert LIFETIME_S - 60 < await redis.ttl(idempotency(stem)) <= LIFETIME_S
         await pods[1].give_back(stem)
-        assert await pods[2].claim(stem, "other") is Claim.FIRST
+        assert await pods[2].use(stem, "other") is Use.FIRST
         await redis.aclose()
         for pod in pods:
             await pod.close()
@@ -68,7 +66,7 @@ def test_f64_without_redis_nothing_is_known_and_nothing_is_waited_for(url: str) 
         keys = IdempotencyKeys(url)
         async with asyncio.timeout(10):
             for _ in range(200):
-                assert await keys.claim("stem", "digest") is Claim.UNKNOWN
+                assert await keys.use("stem", "digest") is Use.UNKNOWN
         assert keys.unknown == 200
         assert not await keys.is_unused("stem")
         await keys.give_back("stem")
@@ -85,10 +83,10 @@ def test_f70_a_full_redis_tells_of_no_key_and_takes_none(server: RedisServer) ->
         keys = IdempotencyKeys(server.url, clock_s=lambda: now_s[0])
         async with Redis.from_url(server.url) as admin:
             await admin.config_set("maxmemory", "1")
-            assert await keys.claim("stem", "digest") is Claim.UNKNOWN
+            assert await keys.use("stem", "digest") is Use.UNKNOWN
             await admin.config_set("maxmemory", "0")
         now_s[0] += REST_S[1]
-        assert await keys.claim("stem", "other") is Claim.FIRST
+        assert await keys.use("stem", "other") is Use.FIRST
         assert keys.unknown == 1
         await keys.close()
 

@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 from support.pages.certificates import Authority
 
 from infra.stack.redis_server import RedisServer
-from state.redis.idempotency import Claim, IdempotencyKeys
+from state.redis.idempotency import IdempotencyKeys, Use
 from state.redis.line import REST_S, TICK_S, NoAnswer, RedisLine, TooManyAsk
 from state.redis.rate_limit import Limit, RateLimits
 
@@ -39,19 +39,19 @@ async def line_to(url: str, **options: Any) -> AsyncIterator[RedisLine]:
 
 
 @pytest.mark.parametrize("at_once", [512, 2_560])
-def test_s11_of_many_at_once_every_one_is_counted_and_every_key_claimed(
+def test_s11_of_many_at_once_every_one_is_counted_and_every_key_used(
     redis_url: str, at_once: int
 ) -> None:
     async def go() -> None:
         limits, keys = RateLimits(redis_url), IdempotencyKeys(redis_url)
         both = [(fresh(), Limit(at_once - 7, 60_000)), (fresh(), MANY)]
         stem = secrets.token_hex(8)
-        answers, claims = await asyncio.gather(
+        answers, uses = await asyncio.gather(
             asyncio.gather(*(limits.ask(both) for _ in range(at_once))),
-            asyncio.gather(*(keys.claim(f"{stem}{n}", "one") for n in range(at_once))),
+            asyncio.gather(*(keys.use(f"{stem}{n}", "one") for n in range(at_once))),
         )
         assert sum(answer is not None for answer in answers) == 7
-        assert set(claims) == {Claim.FIRST}
+        assert set(uses) == {Use.FIRST}
         assert (limits.statistics().skipped, keys.unknown) == (0, 0)
         await limits.close()
         await keys.close()
@@ -342,8 +342,8 @@ def test_tls_and_a_user_of_the_access_list_are_as_good_as_neither(
             one = [("seatstream:limit:x", Limit(1, 60_000))]
             assert await limits.ask(one) is None
             assert await limits.ask(one) is not None
-            assert await keys.claim("stem", "one") is Claim.FIRST
-            assert await keys.claim("stem", "other") is Claim.OTHER
+            assert await keys.use("stem", "one") is Use.FIRST
+            assert await keys.use("stem", "other") is Use.OTHER
             assert (limits.statistics().skipped, keys.unknown) == (0, 0)
             await limits.close()
             await keys.close()

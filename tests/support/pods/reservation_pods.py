@@ -30,7 +30,7 @@ from state.owners.left_alone import LeftAlone
 from state.owners.lookup import OwnerLookup
 from state.owners.protocol import LISTED_MAX, framed, left_alone
 from state.owners.questions import OwnerNotReady, Question, payloads_in
-from state.redis.idempotency import Claim, IdempotencyKeys
+from state.redis.idempotency import IdempotencyKeys, Use
 from state.views.availability.statuses import SectionStatuses
 from state.views.events.catalogue import Events
 from state.views.outcomes.contents import OutcomeContents, OutcomeCounters
@@ -48,13 +48,13 @@ class KeysInMemory(IdempotencyKeys):
         self.digest_by_stem: dict[str, str] = {}
         self.is_down = False
 
-    async def claim(self, stem: str, digest: str) -> Claim:
+    async def use(self, stem: str, digest: str) -> Use:
         if self.is_down:
-            return Claim.UNKNOWN
+            return Use.UNKNOWN
         former = self.digest_by_stem.setdefault(stem, digest)
         if former is digest:
-            return Claim.FIRST
-        return Claim.SAME if former == digest else Claim.OTHER
+            return Use.FIRST
+        return Use.SAME if former == digest else Use.OTHER
 
     async def is_unused(self, stem: str) -> bool:
         return not self.is_down and stem not in self.digest_by_stem
