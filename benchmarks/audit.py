@@ -65,7 +65,7 @@ class Sizes:
     processes: int = 2
 
 
-QUICK = Sizes(commands=2_000, sections=20, outstanding=200, times=2)
+QUICK = Sizes(commands=20_000, sections=20, outstanding=2_000, times=2)
 
 
 @dataclass(frozen=True, slots=True)

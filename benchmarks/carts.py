@@ -39,7 +39,7 @@ class Sizes:
     seconds: float = 20.0
 
 
-QUICK = Sizes(arena=20, backlog=400, rates=(40, 20), warm_up_s=0.5, seconds=1.5)
+QUICK = Sizes(arena=20, backlog=2_000, rates=(40, 20), warm_up_s=0.5, seconds=1.5)
 
 
 class Bench(measuring.BrokerBench[Sizes]):
