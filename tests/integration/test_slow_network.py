@@ -129,7 +129,7 @@ def test_f22_a_slow_link_and_kills_lose_and_double_nothing(
         slow_link,
         topic_prefix,
         tmp_path / "fleet",
-        SEATSTREAM_TRANSACTION_RECORDS="150",
+        SEATSTREAM_TRANSACTION_RECORDS="500",
         SEATSTREAM_STATIC_MEMBERSHIP="1",
         SEATSTREAM_SESSION_TIMEOUT_S="10",
     )
@@ -144,7 +144,7 @@ def test_f22_a_slow_link_and_kills_lose_and_double_nothing(
     slow_link.delay_s = delay_s
     try:
         worker = fleet.worker("one").start().wait_ready()
-        with fleet.load(500) as sent:
+        with fleet.load(2_000) as sent:
             until_s = time.monotonic() + 8
             while time.monotonic() < until_s:
                 at_s = time.monotonic() + chance.uniform(0.2, 2.0)
@@ -170,7 +170,7 @@ def test_f22_a_slow_changelog_leader_among_three_brokers_and_kills_lose_and_doub
             proxies[1],
             topic_prefix,
             tmp_path / "fleet",
-            SEATSTREAM_TRANSACTION_RECORDS="150",
+            SEATSTREAM_TRANSACTION_RECORDS="500",
             SEATSTREAM_STATIC_MEMBERSHIP="1",
             SEATSTREAM_SESSION_TIMEOUT_S="10",
         )
@@ -186,7 +186,7 @@ def test_f22_a_slow_changelog_leader_among_three_brokers_and_kills_lose_and_doub
         slow.delay_s = delay_s
         try:
             worker = fleet.worker("one").start().wait_ready()
-            with fleet.load(300) as sent:
+            with fleet.load(1_000) as sent:
                 late.armed = True
                 assert wait_until(lambda: late.is_done, 60), worker.tail()
                 lands_s = time.monotonic() + LATE_S
@@ -196,8 +196,8 @@ def test_f22_a_slow_changelog_leader_among_three_brokers_and_kills_lose_and_doub
                     if chance.random() < 0.3:
                         worker.wipe()
                     worker.start().wait_ready()
-                    at_s = time.monotonic() + chance.uniform(0.2, 6.0)
-                    wait_until(lambda at_s=at_s: time.monotonic() > at_s, 7)  # type: ignore[misc]
+                    at_s = time.monotonic() + chance.uniform(0.2, 2.0)
+                    wait_until(lambda at_s=at_s: time.monotonic() > at_s, 3)  # type: ignore[misc]
             fleet.settle()
             assert fleet.verify() == sent()
         finally:
