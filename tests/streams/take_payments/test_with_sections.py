@@ -130,6 +130,26 @@ class World:
         if finding == Finding.PAID_ELSEWHERE:
             self.kept.add(buyer)
 
+    def look_beside(self, buyer: str) -> bool:
+        """Do as a person does about payments beside a purchase; say whether there was any."""
+        purchase = self.purchase(buyer)
+        order_id = f"{buyer}.1.0"
+        # While the gateway is asked, the money may yet become that of the purchase.
+        if purchase is None or purchase.question or order_id in self.ledger.on_their_way:
+            return False
+        is_ours = purchase.status == PurchaseStatus.DONE
+        unseen = [one for one in purchase.others if not one.finding]
+        for one in unseen:
+            finding = Finding.FOUND_UNPAID
+            if one.payment_id == f"ch_{order_id}".encode() and not is_ours:
+                if self.ledger.kept(order_id):
+                    self.ledger.refunded[order_id] = self.ledger.captured[order_id]
+                finding = Finding.REFUNDED
+            about = one.gateway.decode(), one.payment_id.decode()
+            value = PODS.compensation_resolved(identity(buyer, user="operator"), finding, *about)
+            self.driver.pipe(PAYMENTS, buyer.encode(), value)
+        return bool(unseen)
+
     def hint(self, buyer: str, *, is_again: bool = False) -> None:
         """Have a webhook come, a new one or the last one again."""
         self.hints += not is_again
@@ -184,9 +204,12 @@ class World:
             ]
             for buyer in lost:
                 self.resolve(buyer, self.findings(buyer)[-(number % 2)])
+            looked = [self.look_beside(buyer) for buyer in BUYERS]
             purchases = [self.purchase(buyer) for buyer in BUYERS]
             is_telling = any(one is not None and one.saying for one in purchases)
-            if not (pending or again or lost or is_telling or self.driver.intents(PAYMENTS)):
+            if not (
+                pending or again or lost or any(looked) or is_telling
+            ) and not self.driver.intents(PAYMENTS):
                 return
         raise AssertionError("it never comes to rest")
 
@@ -202,6 +225,7 @@ class World:
         )
         for buyer in BUYERS:
             held, purchase = self.reservation(buyer), self.purchase(buyer)
+            assert purchase is None or not purchase.needs_person
             order_id = f"{buyer}.1.0"
             assert self.ledger.charges[order_id] <= 1
             # What was refused is charged by no repeat either.
