@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -98,6 +98,10 @@ async def _queue_at(url: str) -> AsyncIterator[BookingQueue]:
     client = client_of(url, timeout_s=PATIENCE_S)
     try:
         yield RedisBookingQueue(client.execute_command)
+    except QueueAway as error:
+        raise QueueAway(
+            f"{error}. Is it up, and --redis or REDIS_URL that of the pods?"
+        ) from error
     finally:
         await client.aclose()
 
@@ -108,16 +112,25 @@ async def _queue_in_kafka() -> AsyncIterator[BookingQueue]:
     told = servers()
     schemas = SchemaSource(told.registry_url, Path())
     log = CommandLog(told.brokers, topic=BOOKING_QUEUE.name, kafka=told.kafka)
-    log.start()
     try:
         with BookingLog(told.brokers, schemas=schemas, kafka=told.kafka) as lines:
-            await asyncio.to_thread(lines.wait_ready, READ_S)
+            await asyncio.to_thread(_read, lines, told.brokers)
+            log.start()
             async with asyncio.timeout(PATIENCE_S):
                 while not log.is_ready():  # noqa: ASYNC110 (its thread tells nobody)
                     await asyncio.sleep(0.05)
             yield KafkaBookingQueue(lines, log, lines.codecs)
     finally:
         await log.close()
+
+
+def _read(lines: BookingLog, brokers: str) -> None:
+    """Return once all of the log is read; raises NotReady, soon where no broker can be asked."""
+    with suppress(NotReady):
+        lines.wait_ready(PATIENCE_S)
+    if not lines.is_ready() and lines.trouble:
+        raise NotReady(f"{lines.trouble}. Are the brokers at {brokers} up? See KAFKA_BROKERS")
+    lines.wait_ready(READ_S)
 
 
 async def _events(queue: BookingQueue, event: int | None) -> Sequence[int]:

@@ -8,6 +8,7 @@ from support.booking_queue.suite import put, taken_of
 from support.redis.events import EVENTS
 from support.redis.locking import ask_of, redis_at
 
+from infra.stack.ports import free_ports
 from scripts.program.main import run
 from state.domain.booking_queue.statuses import DeadReason
 from state.redis.booking_queue.queue import RedisBookingQueue
@@ -100,4 +101,17 @@ def test_a_redis_that_does_not_answer_is_told_with_code_2(
     monkeypatch.setattr("state.redis.client._FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr("state.redis.client._LONGEST_PAUSE_S", 0.001)
     assert run(["booking-queue", "stats"]) == 2
-    assert "Connection" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "Connection" in told
+    assert "REDIS_URL" in told
+
+
+def test_brokers_that_do_not_answer_are_told_with_code_2_and_soon(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [nobody] = free_ports(1)
+    monkeypatch.setenv("KAFKA_BROKERS", f"127.0.0.1:{nobody}")
+    monkeypatch.setenv("SCHEMA_REGISTRY_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr("scripts.booking.commands.PATIENCE_S", 3.0)
+    assert run(["booking-queue", "stats", "--in", "kafka"]) == 2
+    assert "KAFKA_BROKERS" in capsys.readouterr().err
