@@ -125,6 +125,8 @@ class KeySet:
                 await self.reload()
             except KeysUnavailable as error:
                 log.warning("keys stay as they are: %s", error)
+            except Exception:  # noqa: BLE001  (else a key that was withdrawn would go on for ever)
+                log.exception("keys stay as they are")
 
 
 def is_address(source: str) -> bool:

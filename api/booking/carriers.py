@@ -224,8 +224,12 @@ class Carriers:
 
     async def _clean_on(self) -> None:
         while not self._ends:
-            with suppress(*_QUEUE_FAULTS):
+            try:
                 await self.clean()
+            except _QUEUE_FAULTS:
+                pass
+            except Exception:  # noqa: BLE001  (else nobody would look after it any more)
+                log.exception("the booking queue was not looked after")
             await self._pause(CLEAN_EVERY_MS / 1000)
 
     async def clean(self) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from api.pod import Pod
 from state.domain.booking_queue.items import Item, event_of
-from state.domain.booking_queue.queue import LOOKED_AT_ONCE, QueueAway, QueueUnreadable
+from state.domain.booking_queue.queue import LOOKED_AT_ONCE, QueueUnreadable
 
 GATHER_S: Final = 0.05
 """How long who asks first waits for others: little beside the second between two looks."""
@@ -60,7 +60,7 @@ class Looks:
     async def _look_at(self, item_id: str, told: asyncio.Future[Item | None]) -> None:
         try:
             _tell(told, await self._pod.booking.queue.look(item_id))
-        except (QueueAway, QueueUnreadable) as error:
+        except Exception as error:  # noqa: BLE001  (whoever asked is told of it)
             _fail(told, error)
 
 

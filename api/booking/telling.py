@@ -7,8 +7,8 @@ newer takes the place of what was not told meanwhile.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -101,6 +101,7 @@ class Teller:
         self._channel: grpc.aio.Channel | None = None
         self._stub: Any = None
         self._places: dict[int, dict[str, int]] = {}
+        self._troubles: dict[str, str] = {}
         token = pod.settings.realtime_token
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
 
@@ -131,9 +132,23 @@ class Teller:
         while not self._closing.is_set():
             await self._notices.noted.wait()
             self._notices.noted.clear()
-            while not self._closing.is_set() and (taken := self._notices.take(AT_ONCE)):
-                if not await self.tell(taken):
-                    await self._pause(self._pause_s())
+            with self._going_on("notices are not told"):
+                while not self._closing.is_set() and (taken := self._notices.take(AT_ONCE)):
+                    if not await self.tell(taken):
+                        await self._pause(self._pause_s())
+
+    @contextmanager
+    def _going_on(self, what: str) -> Iterator[None]:
+        """Have an error end one round alone, and say it once, until another is in its place."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  (whatever it is, the next round tries again)
+            trouble = f"{type(error).__name__}: {error}"
+            if self._troubles.get(what) != trouble:
+                log.error("%s: %s", what, trouble)
+            self._troubles[what] = trouble
+        else:
+            self._troubles.pop(what, None)
 
     def _pause_s(self) -> float:
         """Return how long nothing is told after a failure."""
@@ -173,13 +188,16 @@ class Teller:
 
     async def _called(self, news: Sequence[News]) -> grpc.StatusCode:
         period = self._breaker.begin()
-        request = messages.NotifyQueueRequest(notices=[_message(one) for one in news])
         code: grpc.StatusCode | None = None
         try:
+            request = messages.NotifyQueueRequest(notices=[_message(one) for one in news])
             await self._stub.NotifyQueue(request, timeout=CALL_S, metadata=self._metadata)
             code = grpc.StatusCode.OK
         except grpc.aio.AioRpcError as error:
             code = error.code()
+        except Exception as error:  # noqa: BLE001  (one notice that cannot be sent is dropped alone)
+            log.error("a notice could not be sent: %s: %s", type(error).__name__, error)
+            code = grpc.StatusCode.INTERNAL
         finally:
             if code is None:
                 # Cancelled: nobody knows.
@@ -197,16 +215,21 @@ class Teller:
         try:
             while not self._closing.is_set():
                 await self._pause(PLACES_EVERY_S)
-                with suppress(QueueAway, RedisError, OSError):
+                with self._going_on("places are not told"), suppress(QueueAway):
                     if await lease.hold():
                         await self.note_places()
         finally:
+            with suppress(RedisError, OSError):
+                await lease.give_up()
             await client.aclose()
 
     async def _ended_on(self) -> None:
         while not self._closing.is_set():
             await self._pause(ENDED_EVERY_S)
-            with suppress(QueueAway):
+            with (
+                self._going_on("items that time has ended are not looked at"),
+                suppress(QueueAway),
+            ):
                 await self.note_ended()
 
     async def note_ended(self) -> None:

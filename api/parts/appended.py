@@ -31,6 +31,10 @@ class Appended(Part):
     def troubles(self) -> Mapping[str, str]:
         return {self.name: self.log.trouble}
 
+    def ended(self) -> Mapping[str, str]:
+        error = self.log.failure
+        return {self.name: type(error).__name__} if error else {}
+
     def readings(self) -> Iterator[Reading]:
         seen, topic = self.log.statistics(), (self.log.topic,)
         yield Table.commands_appended, seen.appended, topic

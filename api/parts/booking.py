@@ -88,5 +88,5 @@ class KafkaBookingDesk(BookingDesk):
         yield ApiMetrics.booking_log_staleness_seconds, self._lines.oldest_ms() / 1000
 
     def ended(self) -> Mapping[str, str]:
-        error = self._lines.failure
+        error = self._lines.failure or self._log.failure
         return {self.name: type(error).__name__} if error else {}

@@ -114,14 +114,18 @@ class Spans:
                 )
 
     def _send(self, spans: Sequence[Span]) -> None:
-        body = json.dumps(message(spans, self._service)).encode()
-        request = urllib.request.Request(self._url, body, self._headers)  # noqa: S310 (ours)
         try:
+            body = json.dumps(message(spans, self._service)).encode()
+            request = urllib.request.Request(self._url, body, self._headers)  # noqa: S310 (ours)
             with _OPENER.open(request, timeout=POST_S) as answer:
                 answer.read()
         except (OSError, HTTPException) as error:
             self.dropped += len(spans)
             log.warning("%d spans were not taken, %d in all: %s", len(spans), self.dropped, error)
+        except Exception:
+            # The thread goes on: nobody else would tell of the spans that come later.
+            self.dropped += len(spans)
+            log.exception("%d spans could not be sent, %d in all", len(spans), self.dropped)
 
 
 def message(spans: Sequence[Span], service: str) -> dict[str, Any]:

@@ -64,12 +64,6 @@ def alone(what: str, url: str) -> Iterator[None]:
                 f"somebody is making {what} anew: {keeper.holder or 'unknown'}. Wait for the end,"
                 f" or stop that; where it was killed, run this again in {LEASE_MS // 1000} s"
             )
-        if keeper.trouble:
-            click.echo(
-                f"Redis does not answer ({printable(keeper.trouble)}): nobody else is told that"
-                " you are at it; going on",
-                err=True,
-            )
         yield
     finally:
         keeper.end()
@@ -79,7 +73,7 @@ class _Keeper(threading.Thread):
     """Holds the lease until it is told to end, while the command does its work.
 
     is_begun: Redis was asked once. holder: who has the lease instead, as it is told; None for
-              nobody. trouble: why Redis did not answer.
+              nobody.
     """
 
     def __init__(self, what: str, url: str) -> None:
@@ -89,28 +83,17 @@ class _Keeper(threading.Thread):
         self._who = f"{somebody()} at {socket.gethostname()} since {since}"
         self._url = url
         self._is_over = threading.Event()
+        self._is_told = False
         self.is_begun = threading.Event()
         self.holder: str | None = None
-        self.trouble = ""
 
     def run(self) -> None:
         """Hold the lease until the end; Redis is asked in this thread alone."""
         try:
             with asyncio.Runner() as runner:
-                client = client_of(self._url)
-                locks = SeatLock(client.execute_command)
-                lease = Lease(locks, lease_of_rebuild(self._what), LEASE_MS, who=self._who)
-                try:
-                    runner.run(self._begin(lease))
-                    self.is_begun.set()
-                    while not self._is_over.wait(_EVERY_S):
-                        # Lost meanwhile or not: the journal tells who is later, not the lease.
-                        with suppress(RedisError, OSError):
-                            runner.run(lease.hold())
-                finally:
-                    with suppress(RedisError, OSError):
-                        runner.run(lease.give_up())
-                    runner.run(client.aclose())
+                self._keep(runner)
+        except Exception as error:  # noqa: BLE001  (no error of a lease ends a rebuild, or is hidden)
+            self._tell(error)
         finally:
             self.is_begun.set()
 
@@ -119,9 +102,39 @@ class _Keeper(threading.Thread):
         self._is_over.set()
         self.join(_LONGEST_END_S)
 
-    async def _begin(self, lease: Lease) -> None:
+    def _keep(self, runner: asyncio.Runner) -> None:
+        client = client_of(self._url)
+        locks = SeatLock(client.execute_command)
+        lease = Lease(locks, lease_of_rebuild(self._what), LEASE_MS, who=self._who)
         try:
-            if not await lease.hold():
-                self.holder = printable(await lease.holder())
-        except (RedisError, OSError) as error:
-            self.trouble = f"{type(error).__name__}: {error}"
+            if self._ask(runner, lease) is False:
+                # Somebody has it, also where nobody tells who.
+                self.holder = ""
+                self.holder = printable(runner.run(lease.holder()))
+            self.is_begun.set()
+            while self.holder is None and not self._is_over.wait(_EVERY_S):
+                if self._ask(runner, lease) is False:
+                    self._tell("somebody else has the lease now")
+        finally:
+            with suppress(RedisError, OSError):
+                runner.run(lease.give_up())
+            runner.run(client.aclose())
+
+    def _ask(self, runner: asyncio.Runner, lease: Lease) -> bool | None:
+        """Say whether the lease is ours; None where nobody tells, whatever the reason."""
+        try:
+            return runner.run(lease.hold())
+        except Exception as error:  # noqa: BLE001  (it is asked for again, whatever was wrong)
+            self._tell(error)
+            return None
+
+    def _tell(self, why: Exception | str) -> None:
+        """Say once that the lease tells others nothing: the journal tells who is later."""
+        if self._is_told:
+            return
+        self._is_told = True
+        if isinstance(why, (RedisError, OSError)):
+            why = f"Redis does not answer ({type(why).__name__}: {why})"
+        elif isinstance(why, Exception):
+            why = f"the lease could not be kept ({type(why).__name__}: {why})"
+        click.echo(f"{printable(why)}: nobody else is told that you are at it; going on", err=True)

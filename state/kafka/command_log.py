@@ -142,6 +142,7 @@ class CommandLog:
     delivery_timeout_ms: how long the client tries, beyond the request that asked for it.
     kafka:               further options of librdkafka, such as for TLS and SASL.
     reached:             called with the name of a place that is reached, for tests.
+    failure:             the mistake of ours that ended the thread; nothing is appended after it.
     """
 
     def __init__(
@@ -169,6 +170,7 @@ class CommandLog:
         self._in_flight = 0
         self._counts = {"appended": 0, "refused": 0, "unknown": 0}
         self._trouble = ""
+        self.failure: BaseException | None = None
         self._closing = threading.Event()
         self._has_closed = False
         self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
@@ -281,6 +283,15 @@ class CommandLog:
     # --- in the thread ---------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._append_on()
+        except BaseException as error:
+            self.failure = error
+            self._partitions = 0
+            self._trouble = f"ended: {type(error).__name__}: {error}"
+            raise
+
+    def _append_on(self) -> None:
         producer = self._producer = Producer(
             {**self._options, "error_cb": self._complain}, logger=ConnectionLog(log, self._lost)
         )

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from support.pages.tokens import jwks, write_jwks
+from support.pods.conditions import until
 
-from api.access.tokens import KeySet, KeysUnavailable, may_ask
+from api.access import tokens
+from api.access.tokens import KeySet, KeysUnavailable, may_ask, read
 
 
 def test_a_file_is_read_and_a_missing_one_refused(tmp_path: Path) -> None:
@@ -99,3 +101,29 @@ def test_d2_a_set_without_a_usable_key_refuses_the_start(tmp_path: Path) -> None
         path.write_text(json.dumps({"keys": entries}))
         with pytest.raises(KeysUnavailable, match="no usable key"):
             asyncio.run(KeySet(str(path)).start())
+
+
+def test_whatever_keeps_keys_from_being_read_they_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def go() -> None:
+        path = write_jwks(tmp_path)
+        keys = KeySet(str(path))
+        await keys.start()
+        asked = []
+
+        def fails_at_first(source: str) -> bytes:
+            asked.append(source)
+            if len(asked) == 1:
+                raise RuntimeError("a mistake of ours")
+            return read(source)
+
+        monkeypatch.setattr(tokens, "read", fails_at_first)
+        path.write_bytes(json.dumps({"keys": json.loads(jwks())["keys"][:1]}).encode())
+        await until(lambda: set(keys.keys) == {"ed"})
+        await keys.close()
+
+    monkeypatch.setattr(tokens, "ASK_AGAIN_S", 0.01)
+    monkeypatch.setattr(tokens, "RELOAD_S", 0.01)
+    asyncio.run(go())
+    assert "a mistake of ours" in caplog.text

@@ -332,3 +332,31 @@ def test_cleaning_expires_what_is_over_in_every_event_and_forgets_those_without_
         assert "seatstream_booking_queue_length 1.0" in pod.metrics.exposition().decode()
 
     run(redis_url, test)
+
+
+class OddFor(AwayFor):
+    """A queue that one look after it fails in, by a mistake of ours."""
+
+    cleaned = 0
+
+    async def clean(self, event_id: int) -> Standing:
+        self.cleaned += 1
+        if self.cleaned == 1:
+            raise ValueError("a mistake of ours")
+        return await super().clean(event_id)
+
+
+def test_whatever_keeps_the_queue_from_being_looked_after_it_is_tried_again(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(pod: Pod, seats: Seats, client: Any) -> None:
+        await put(pod, "ann")
+        queue = pod.booking.queue = OddFor(ask_of(client))
+        workers = Carriers(pod)
+        workers.start()
+        await until(lambda: queue.cleaned > 2, WAIT_S)
+        await workers.stop()
+
+    monkeypatch.setattr(carrying, "CLEAN_EVERY_MS", 10)
+    run(redis_url, test)
+    assert "a mistake of ours" in caplog.text

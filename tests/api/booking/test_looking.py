@@ -86,3 +86,23 @@ def test_a_queue_that_is_away_is_told_to_everybody_and_what_is_none_of_ours_to_i
                 await looks.look(item)
 
     run(test)
+
+
+def test_whatever_is_wrong_with_one_item_whoever_asked_is_told() -> None:
+    class Odd(Counted):
+        async def look(self, item_id: str) -> Item | None:
+            raise ValueError(f"a mistake of ours: {item_id}")
+
+    async def test(queue: Counted, looks: Looks) -> None:
+        [item] = await filled(queue, EVENT, 1)
+        queue.bad = item
+        async with asyncio.timeout(60):
+            with pytest.raises(ValueError, match="a mistake of ours"):
+                await looks.look(item)
+
+    async def go() -> None:
+        queue = Odd(LogInMemory())
+        pod: Any = SimpleNamespace(booking=SimpleNamespace(queue=queue))
+        await test(queue, Looks(pod))
+
+    asyncio.run(go())

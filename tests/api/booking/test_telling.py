@@ -14,6 +14,7 @@ from support.pods.conditions import until
 from support.pods.whole_pods import EVENT, whole_pod
 from support.redis.locking import ask_of, redis_at
 
+from api.booking import telling
 from api.booking.carriers import Carriers
 from api.booking.telling import AT_ONCE, CALL_S, Teller
 from api.parts import notices as noting
@@ -243,3 +244,35 @@ def test_what_becomes_of_an_item_and_the_places_of_a_line_are_noted(redis_url: s
             await test(one)
 
     asyncio.run(go())
+
+
+def test_a_notice_that_cannot_be_sent_is_dropped_alone() -> None:
+    async def test(realtime: Realtime, pod: Pod, teller: Teller) -> None:
+        for user in ("ann", "\ud800", "cy"):
+            pod.booking.notices.place(EVENT, place(user))
+        await until(lambda: len(realtime.told) == 2, WAIT_S)
+        assert {one.user_id for one in realtime.told} == {"ann", "cy"}
+        assert counted(pod, "dropped") == 1
+
+    run(test)
+
+
+def test_whatever_ends_a_look_at_items_is_said_once_and_the_next_is_made(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Odd:
+        looked = 0
+
+        async def look(self, _: str) -> None:
+            self.looked += 1
+            raise ValueError("a mistake of ours")
+
+    async def test(realtime: Realtime, pod: Pod, teller: Teller) -> None:
+        queue = pod.booking.queue = Odd()  # type: ignore[assignment]
+        pod.booking.notices.over(item_id("ann", "k", EVENT))
+        await until(lambda: queue.looked > 2, WAIT_S)
+        pod.booking.notices.looked_at(item_id("ann", "k", EVENT), None)
+
+    monkeypatch.setattr(telling, "ENDED_EVERY_S", 0.01)
+    run(test)
+    assert caplog.text.count("a mistake of ours") == 1

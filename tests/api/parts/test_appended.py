@@ -24,3 +24,11 @@ def test_handlers_are_given_a_desk_itself_and_of_a_plain_part_its_log() -> None:
     desk = Appended("payments", log)
     assert desk.given is desk
     assert AppendedPlainly("commands", log).given is log
+
+
+def test_a_topic_whose_thread_has_ended_ends_the_pods_life() -> None:
+    log = CommandLog("127.0.0.1:1")
+    part = Appended("commands", log)
+    assert part.ended() == {}
+    log.failure = ValueError("a mistake of ours")
+    assert part.ended() == {"commands": "ValueError"}

@@ -185,3 +185,14 @@ def test_an_address_is_one_of_http_without_a_secret(text: str) -> None:
 def test_headers_are_pairs_that_http_takes(text: str) -> None:
     with pytest.raises(ValueError, match=r"name=value|printable"):
         header_lines(text)
+
+
+def test_what_cannot_be_sent_at_all_is_told_and_the_next_is_tried(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = Spans("http://127.0.0.1:9/v1/traces", {"token": "\N{EURO SIGN}"}, "pod-1")
+    for sent in (1, 2):
+        told.add(SPAN)
+        assert wait_until(lambda sent=sent: told.dropped == sent, 60)  # type: ignore[misc]
+    told.close()
+    assert "1 spans could not be sent, 2 in all" in caplog.text

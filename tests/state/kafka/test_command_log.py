@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka import KafkaError
 from hypothesis import given
 from hypothesis import strategies as st
+from support.pods.conditions import until
 
 from state.kafka.command_log import (
     STUCK_AFTER_S,
@@ -110,5 +111,20 @@ def test_a_refusal_after_a_lost_connection_is_not_certain(
         log._complain(said)
         refusal = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
         assert type(log._failure(record, refusal)) is expected
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_log_whose_thread_has_ended_says_why_and_takes_nothing() -> None:
+    async def scenario() -> None:
+        log = CommandLog("127.0.0.1:1", kafka={"security.protocol": "no such"})
+        log.start()
+        await until(lambda: log.failure is not None)
+        assert not log.is_ready()
+        assert "ended: KafkaException" in log.trouble
+        with pytest.raises(NotAppended, match="ended: KafkaException"):
+            await log.send(b"key", b"", partition=0)
+        await log.close()
 
     asyncio.run(scenario())
