@@ -5,11 +5,9 @@ Nothing connects here; only the registry is asked for schema ids, and Redis for 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import Final
 
 from infra.process import spans
 from infra.process.environment import BadSetting
@@ -48,8 +46,6 @@ from streams.schedule_slots import handler as slots
 from streams.settings import FIGURES, Figures, Settings
 from streams.take_payments import handler as payments
 from streams.take_payments.questions import CALL_MS
-
-log: Final = logging.getLogger("seatstream.runtime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,10 +216,10 @@ def _locks(settings: Settings, codecs: LockCodecs) -> release_locks.Setup | None
     try:
         check_policy_at(url)
     except Evicts as error:
-        if release_locks.ROLE in settings.roles:
-            raise BadSetting(f"REDIS_URL: {error}") from error
-        # Seats are sold with any Redis and without; to remove locks there asks no promise of it.
-        log.warning("REDIS_URL: %s. Pods do not start with it", error)
+        raise BadSetting(
+            f"REDIS_URL: {error}. Set it there (CONFIG SET maxmemory-policy noeviction) and start "
+            "again, or start without REDIS_URL: then nobody here removes locks"
+        ) from error
     return release_locks.Setup(codecs, Unlocker(url))
 
 
