@@ -26,7 +26,9 @@ _REFUSED: Final = {
     WebhookRefusal.BAD_BODY: (ApiReason.MALFORMED, "The body is no webhook of this gateway."),
 }
 _UNSIGNED: Final = (
-    ApiReason.UNAUTHENTICATED,
+    # 400 and no 401, which demands a challenge that the sender could answer: what a secret did not
+    # sign gets no better by another try.
+    ApiReason.NOT_SIGNED,
     "Sign time and body with the shared secret, and send them within 300 s.",
 )
 

@@ -55,6 +55,7 @@ STATUS: Final[Mapping[AnyReason, tuple[int, str]]] = {
     ApiReason.CART_NEEDED: (409, "Seats of this event are held by carts"),
     ApiReason.NOT_DESCRIBED: (409, "Nobody has described this event"),
     ApiReason.UNAUTHENTICATED: (401, "A valid token is needed"),
+    ApiReason.NOT_SIGNED: (400, "No signature that is believed here"),
     ApiReason.NOT_ALLOWED: (403, "The token does not allow this"),
     ApiReason.NOT_FOUND: (404, "There is nothing here"),
     ApiReason.METHOD_NOT_ALLOWED: (405, "The method does not apply here"),

@@ -51,6 +51,7 @@ class ApiReason(StrEnum):
 
     # Who asks, and how.
     UNAUTHENTICATED = auto()
+    NOT_SIGNED = auto()
     NOT_ALLOWED = auto()
     NOT_FOUND = auto()
     METHOD_NOT_ALLOWED = auto()

@@ -59,7 +59,7 @@ def test_a_signed_event_is_in_the_log_before_it_is_answered() -> None:
     asking(test)
 
 
-def test_b46_nothing_of_an_unsigned_event_is_read() -> None:
+def test_b69_nothing_of_an_event_that_nobody_here_signed_is_read() -> None:
     async def test(seats: Seats, pod: Pod, client: httpx.AsyncClient) -> None:
         body = event()
         unsigned: list[dict[str, Any]] = [
@@ -71,9 +71,14 @@ def test_b46_nothing_of_an_unsigned_event_is_read() -> None:
             signed(body, age_s=-400),
             signed(body, secret=b"another secret of 16 bytes"),
             {**signed(body), "content": body + b" "},
+            {**signed(body), "content": json.dumps(json.loads(body), indent=1).encode()},
+            signed(body, headers={"Mock-Gateway-Signature": f"t={int(time.time())},v1={'g' * 64}"}),
         ]
         for request in unsigned:
-            problem(await client.post(PATH, **request), 401, "UNAUTHENTICATED")
+            answer = await client.post(PATH, **request)
+            problem(answer, 400, "NOT_SIGNED")
+            # Only a 401 has to name a scheme of authentication, and here none would help.
+            assert "WWW-Authenticate" not in answer.headers
         problem(await client.post(PATH, content=bytes(65_537)), 413, "BODY_TOO_LARGE")
         assert not log_of(pod).told
 
