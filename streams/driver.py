@@ -180,7 +180,7 @@ class TopologyDriver:
     ) -> list[Pending]:
         """Return the open intents of a source topic, those that are due first come first.
 
-        due: only those that a worker would perform by now.
+        due: only those that are due by now. A worker begins a retry a little later (`begins_ms`).
         """
         numbers = range(self.partitions) if partition is None else (partition,)
         pending = [

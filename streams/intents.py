@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Final
 
 from infra.process.record_ids import Headers, followed
@@ -37,6 +38,12 @@ _RECORD: Final = "io.seatstream.state.OpenIntent"
 _decode = decoder(_RECORD)
 _encode = stored_encoder(_RECORD)
 
+JITTER_SHARE: Final = 4
+"""An attempt that has waited begins up to a quarter of that time after it is due."""
+
+JITTER_MS_MAX: Final = 60_000
+"""And a minute after it at most."""
+
 ID_BYTES_MAX: Final = 200
 PAYLOAD_BYTES_MAX: Final = 32 * 1024
 
@@ -50,6 +57,7 @@ class Intent:
     idempotency_key: the same for all calls by all owners, so that the destination acts once.
     payload:         what the performer needs, in a form of the route's own; at most 32 KiB.
     due_ms:          when to perform the intent, Unix ms by the log's time; in the past: at once.
+                     Behind a pause it begins a little later: see `begins_ms`.
     opened_ms:       log time when the intent was first opened, Unix ms.
     call_ms:         how long a call may take.
     attempt:         1 for the first attempt; each retry has a higher number.
@@ -81,6 +89,20 @@ class Intent:
         if self.attempt < 1 or self.call_ms < 1 or self.due_ms < 0:
             message = f"{self.id}: attempt and call_ms begin at 1, due_ms at 0"
             raise ValueError(message)
+
+    @property
+    def begins_ms(self) -> int:
+        """Return when a worker begins this attempt, Unix ms: after a pause with jitter.
+
+        What failed in one second, since its destination was away, must not come back to it in one
+        second. The jitter is made of id and attempt, so it is the same for each owner. It only
+        adds, for a pause may be what the destination has asked for.
+        """
+        span_ms = min((self.due_ms - self.opened_ms) // JITTER_SHARE, JITTER_MS_MAX)
+        if span_ms <= 0:
+            return self.due_ms
+        name = blake2b(f"{self.id}:{self.attempt}".encode(), digest_size=8).digest()
+        return self.due_ms + int.from_bytes(name) % (span_ms + 1)
 
     def again(self, due_ms: int, *, may_have_run: bool = True) -> Intent:
         """Return the next attempt at the same effect, under the same idempotency key.

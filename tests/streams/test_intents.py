@@ -1,5 +1,6 @@
 """Intents in a partition's state, against an oracle, in any order of what can happen to them."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -170,6 +171,34 @@ def test_the_next_attempt_keeps_the_key_and_the_age() -> None:
     again = ONE.again(99)
     assert (again.attempt, again.due_ms) == (2, 99)
     assert (again.id, again.idempotency_key, again.opened_ms) == ("r1", "k", 2)
+
+
+@given(due_ms=st.integers(0, 10**7), attempt=st.integers(1, 100), name=st.text("ab", min_size=1))
+def test_f54_only_what_has_waited_begins_later_than_it_is_due(
+    due_ms: int, attempt: int, name: str
+) -> None:
+    asked = intent(name, due_ms=due_ms, opened_ms=1_000, attempt=attempt)
+    most_ms = min(max(0, due_ms - 1_000) / 4, 60_000)
+    assert due_ms <= asked.begins_ms <= due_ms + most_ms
+    # Whoever reads it from the store begins it at the same time.
+    assert read_intent(*stored_intent(asked)).begins_ms == asked.begins_ms
+
+
+@pytest.mark.parametrize(("paused_ms", "span_ms"), [(1_000, 250), (240_000, 60_000)])
+def test_f54_what_failed_together_does_not_come_back_together(
+    paused_ms: int, span_ms: int
+) -> None:
+    """A thousand orders that were told in the same millisecond that their gateway is away."""
+    failed = [intent(f"r-{n}.1.3:2", due_ms=paused_ms, opened_ms=0) for n in range(1_000)]
+    begins = [one.begins_ms - paused_ms for one in failed]
+    tenths = Counter(10 * late_ms // (span_ms + 1) for late_ms in begins)
+    # About a hundred each; of one such thousand in millions fewer are in any.
+    assert min(tenths[tenth] for tenth in range(10)) > 50
+
+
+def test_f54_each_attempt_has_a_jitter_of_its_own() -> None:
+    late = {replace(intent(due_ms=240_000), attempt=n).begins_ms for n in range(1, 11)}
+    assert len(late) > 5
 
 
 @given(st.lists(st.booleans(), max_size=6), st.booleans())

@@ -36,11 +36,12 @@ _LOOKS_UP_EVERY: Final = 500
 class Entry(NamedTuple):
     """One intent in a window.
 
+    begins_ms: when its attempt begins: `Intent.begins_ms`.
     is_fresh: the intent was opened behind everything that the log held when this owner took over.
               So no former owner can have called its destination.
     """
 
-    due_ms: int
+    begins_ms: int
     id: str
     attempt: int
     is_fresh: bool
@@ -57,7 +58,7 @@ class Window:
     horizon_ms: int | None = None
 
     def push(self, entry: Entry) -> None:
-        if self.horizon_ms is not None and entry.due_ms >= self.horizon_ms:
+        if self.horizon_ms is not None and entry.begins_ms >= self.horizon_ms:
             return
         heapq.heappush(self.entries, entry)
         if len(self.entries) > 2 * WINDOW:
@@ -66,7 +67,7 @@ class Window:
     def cut(self) -> None:
         """Keep the `WINDOW` entries that are due first."""
         self.entries = heapq.nsmallest(WINDOW, self.entries)
-        self.horizon_ms = self.entries[-1].due_ms
+        self.horizon_ms = self.entries[-1].begins_ms
 
     @property
     def is_low(self) -> bool:
@@ -143,7 +144,7 @@ def survey(
         destination = called_as(intent.destination)
         window = found.windows.setdefault(destination, Window())
         if under_way.get(intent.id, 0) < intent.attempt:
-            window.push(Entry(intent.due_ms, intent.id, intent.attempt, False))
+            window.push(Entry(intent.begins_ms, intent.id, intent.attempt, False))
         found.open[destination] = found.open.get(destination, 0) + 1
         if not found.oldest_ms or intent.opened_ms < found.oldest_ms:
             found.oldest_ms = intent.opened_ms
@@ -188,7 +189,7 @@ class Outbox:
                 self._under_way.pop(intent_id, None)
                 self.untold.pop(intent_id, None)
                 continue
-            entry = Entry(intent.due_ms, intent.id, intent.attempt, self.has_caught_up)
+            entry = Entry(intent.begins_ms, intent.id, intent.attempt, self.has_caught_up)
             destination = self.partition.route.called_as(intent.destination)
             self._push(destination, entry)
             is_first |= self.found.is_first(destination, intent.opened_ms)
@@ -225,12 +226,12 @@ class Outbox:
         meanwhile, self._meanwhile = self._meanwhile or (), None
         for destination, entry in meanwhile:
             self._window(destination).push(entry)
-            self.found.is_first(destination, entry.due_ms)
+            self.found.is_first(destination, entry.begins_ms)
 
     def next_due_ms(self, destination: str) -> int | None:
         """Return when the first intent of a destination may be due; None without any."""
         window = self._windows.get(destination)
-        return window.entries[0].due_ms if window is not None and window.entries else None
+        return window.entries[0].begins_ms if window is not None and window.entries else None
 
     @property
     def is_low(self) -> bool:
@@ -259,12 +260,15 @@ class Outbox:
     def take(self, destination: str, now_ms: int) -> tuple[Intent, Entry] | None:
         """Mark the first due intent as under way, and return it; None where none is due."""
         window = self._windows.get(destination)
-        while window is not None and window.entries and window.entries[0].due_ms <= now_ms:
+        while window is not None and window.entries and window.entries[0].begins_ms <= now_ms:
             entry = heapq.heappop(window.entries)
             if self._under_way.get(entry.id, 0) >= entry.attempt:
                 continue
             intent = self._stored(entry.id)
-            if intent is None or (intent.attempt, intent.due_ms) != (entry.attempt, entry.due_ms):
+            if intent is None or (intent.attempt, intent.begins_ms) != (
+                entry.attempt,
+                entry.begins_ms,
+            ):
                 continue
             self._under_way[entry.id] = entry.attempt
             return intent, entry

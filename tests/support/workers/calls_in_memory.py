@@ -18,7 +18,7 @@ from support.workers.producers_in_memory import ProducersInMemory
 
 from infra.process.record_ids import Headers
 from state.stores.memory import MemoryStore
-from streams.intents import Answer, Intent, Performer, Result
+from streams.intents import JITTER_SHARE, Answer, Intent, Performer, Result
 from streams.runtime.outside.answers import AnswerLog
 from streams.runtime.outside.executor import IntentExecutor
 from streams.runtime.process.fatal import PartitionTrouble
@@ -211,6 +211,10 @@ class WorkerOfCalls:
 
     def later(self, ms: int) -> None:
         self.now_ms += ms
+
+    def after_pause(self, ms: int) -> None:
+        """Let a pause and its jitter pass."""
+        self.later(ms + ms // JITTER_SHARE)
 
     @property
     def applied(self) -> list[bytes]:

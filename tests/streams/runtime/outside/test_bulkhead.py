@@ -36,7 +36,7 @@ def bulkhead_of(tmp_path: Path, *names_by_box: list[str], limit: int = 100) -> B
                 state,
                 Intent(
                     id=name, destination="bank", idempotency_key=name,
-                    payload=b"", due_ms=5, opened_ms=0,
+                    payload=b"", due_ms=5, opened_ms=5,
                 ),
             )  # fmt: skip
         changes = state.seal()

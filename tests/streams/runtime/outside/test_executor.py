@@ -67,7 +67,7 @@ def test_due_times_survive_the_owner(tmp_path: Path) -> None:
         worker.call("now")
         await until(lambda: worker.applied == [b"yes"])
         assert worker.bank.calls == {"key-now": 1}
-        worker.later(5_000)
+        worker.after_pause(5_000)
         await until(lambda: worker.bank.calls["key-later"] == 1)
 
     with_worker(tmp_path, talk)
@@ -81,7 +81,7 @@ def test_f54_what_fails_is_tried_again_when_the_handler_says_so(tmp_path: Path) 
         await until(lambda: worker.answers("FAILED") == 1)
         await until(lambda: worker.partition(0).committed_offset == 2)
         worker.bank.fails = None
-        worker.later(worker.retry_ms)
+        worker.after_pause(worker.retry_ms)
         await until(lambda: worker.applied == [b"yes"])
         assert worker.bank.calls == {"key-one": 2}
 
@@ -185,7 +185,7 @@ def test_a_partition_that_has_left_or_waits_performs_nothing(tmp_path: Path) -> 
         worker.append(1, b"call later bank 500")
         await until(lambda: worker.partition(1).committed_offset == 3)
         worker.partition(1).is_waiting = True
-        worker.later(1_000)
+        worker.after_pause(1_000)
         worker.call("third", partition=2)
         await until(lambda: len(worker.applied) == 2)
         assert worker.bank.calls["key-later"] == 0
@@ -201,7 +201,7 @@ def test_an_intent_that_cannot_be_read_sets_its_partition_aside(tmp_path: Path) 
         await until(lambda: worker.reached["intents_committed"] == 1)
         key = INTENT + b"later"
         worker.stores[0].stored[key] = worker.stores[0].stored[key][:-1] + b"!"
-        worker.later(5_000)
+        worker.after_pause(5_000)
         await until(lambda: worker.troubles)
         assert worker.troubles[0].forget_store
         # The other partition goes on.
@@ -299,7 +299,7 @@ def test_a_fold_of_all_history_calls_nobody_for_what_history_has_settled(
         await until(lambda: worker.bank.calls["key-new"] == 1)
         assert set(worker.bank.calls.values()) == {1}
         assert len(worker.bank.calls) == 21
-        worker.later(5_000)
+        worker.after_pause(5_000)
         await until(lambda: worker.bank.calls["key-later"] == 1)
 
     with_worker(tmp_path, talk, transaction_records=at_once)
@@ -491,7 +491,7 @@ def test_f52_f56_whatever_happens_each_is_applied_once_under_its_one_key(
             elif step == "fails":
                 worker.bank.fails = OSError("told so")
             elif step == "time":
-                worker.later(700)
+                worker.after_pause(700)
             elif step == "owner":
                 await worker.lose()
                 worker.own()
@@ -501,7 +501,7 @@ def test_f52_f56_whatever_happens_each_is_applied_once_under_its_one_key(
         worker.bank.goes.set()
         async with asyncio.timeout(60):
             while len(worker.all_applied()) < len(names):
-                worker.later(worker.retry_ms)
+                worker.after_pause(worker.retry_ms)
                 await asyncio.sleep(0.001)
         await until(lambda: worker.partition(0).committed_offset == len(worker.log[0]))
         assert Counter(worker.all_applied()) == Counter(f"done {name}" for name in names)

@@ -105,6 +105,21 @@ def test_a_retry_is_taken_when_it_is_due_and_what_is_settled_never() -> None:
     assert bench.taken(50) == ["one"]
 
 
+def test_f54_a_retry_that_has_waited_is_taken_when_its_jitter_is_over() -> None:
+    bench = Bench()
+    bench.open("one")
+    taken = bench.box.take("bank", 0)
+    assert taken is not None
+    again = taken[0].again(40_000)
+    open_intent(bench.state, again)
+    bench.commit()
+    assert again.begins_ms > again.due_ms
+    assert bench.taken(again.begins_ms - 1) == []
+    bench.look()
+    assert bench.taken(again.begins_ms - 1) == []
+    assert bench.taken(again.begins_ms) == ["one"]
+
+
 def test_an_owner_knows_what_it_saw_being_opened_from_what_it_found() -> None:
     bench = Bench()
     bench.open("found")

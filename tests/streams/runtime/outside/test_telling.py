@@ -71,7 +71,7 @@ def test_what_was_not_tried_may_have_run_by_any_attempt_and_any_owner_before(
         worker.call("tried")
         await until(lambda: worker.answers("FAILED") == 1)
         worker.call("never")
-        worker.later(5_000)
+        worker.after_pause(5_000)
         await until(lambda: worker.answers("NOT_TRIED") == 3)
         assert sorted(heard(worker)) == [
             ("found", 1, "NOT_TRIED", True),
@@ -173,7 +173,7 @@ def test_f54_what_a_destination_is_known_not_to_have_done_is_told_as_such(tmp_pa
         worker.call("one")
         await until(lambda: worker.answers("NOT_DONE") == 1)
         assert (worker.told[0].detail, worker.told[0].wait_ms) == ("NotDone: sent away", 7_000)
-        worker.later(5_000)
+        worker.after_pause(5_000)
         await until(lambda: worker.answers("NOT_DONE") == 3)
         # Of what a former owner may have called for nobody knows whether it was done.
         assert sorted(heard(worker)) == [
