@@ -75,9 +75,7 @@ class Callers(Fleet):
 
         def settled() -> bool:
             for worker in self.workers if revive else ():
-                if worker.child is not None and not worker.child.is_alive():
-                    worker.ended(0)
-                    self.start(worker)
+                worker.revive("integration.callers")
             return self.applied().keys() >= set(self.asked)
 
         reached = wait_until(settled, timeout_s)

@@ -153,6 +153,12 @@ class Worker:
             raise AssertionError(f"{self.name} did not end ({why}):\n{self.tail()}") from None
         return self._note(code)
 
+    def revive(self, module: str = "integration.counting") -> None:
+        """Start it again if it has ended: what a supervisor does for its users."""
+        if self.child is not None and not self.child.is_alive():
+            self.ended(0)
+            self.start(module)
+
     def kill(self) -> None:
         """End it as a crash would, paused or not."""
         self.process.kill()
@@ -236,9 +242,7 @@ class Fleet:
     def revive(self) -> None:
         """Start again what has ended: what a supervisor does for its users."""
         for worker in self.workers:
-            if worker.child is not None and not worker.child.is_alive():
-                worker.ended(0)
-                worker.start()
+            worker.revive()
 
     def stop(self) -> None:
         for worker in self.workers:

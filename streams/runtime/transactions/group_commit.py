@@ -28,7 +28,11 @@ from streams.runtime.transactions.dead_letters import DeadLetterLimits
 from streams.runtime.transactions.input_partition import Decided, InputPartition
 from streams.runtime.transactions.retelling import tell_oldest_again
 from streams.runtime.transactions.tracing import Traced, tell_committed, traced_in
-from streams.runtime.transactions.transaction import Transaction, TransactionalProducers
+from streams.runtime.transactions.transaction import (
+    Transaction,
+    TransactionalProducers,
+    fate_unknown,
+)
 from streams.runtime.transactions.waiting import Waiting
 from streams.runtime.worker_parts import WorkerParts
 
@@ -200,6 +204,11 @@ class GroupCommit:
         except WorkerMustEnd as error:
             end_process(str(error))
         except BaseException as error:  # noqa: BLE001  (whatever it is, the process ends)
+            if unanswered := fate_unknown(error):
+                end_process(
+                    f"FateUnknown: {unanswered}: a broker was lost in the middle of a commit, and "
+                    "nobody knows what it did. Whoever starts next goes on from the last commit"
+                )
             end_process(f"unexpected {error!r}", error)
 
     async def _let_gather(self) -> None:

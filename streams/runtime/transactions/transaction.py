@@ -50,6 +50,16 @@ class FateUnknown(Exception):
     """
 
 
+def fate_unknown(error: BaseException | None) -> FateUnknown | None:
+    """Return the unanswered request that an error comes from; None where it has another cause.
+
+    The client's background task hands its own error on as the cause of another one.
+    """
+    while error is not None and not isinstance(error, FateUnknown):
+        error = error.__cause__
+    return error
+
+
 class RecordTooLarge(Exception):
     """A handler wants to publish a record that is too large for its topic.
 

@@ -5,7 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, NodeNotReadyError, RequestTimedOutError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+)
 from aiokafka.protocol.metadata import MetadataRequest_v1
 from aiokafka.protocol.transaction import EndTxnRequest
 from aiokafka.record.memory_records import MemoryRecords
@@ -21,6 +26,7 @@ from streams.runtime.transactions.transaction import (
     Transaction,
     TransactionalProducers,
     _StrictClient,
+    fate_unknown,
     transactional_ids,
     transactional_producer,
 )
@@ -236,6 +242,14 @@ def test_only_a_request_of_a_transaction_that_was_sent_has_an_unknown_fate(
 ) -> None:
     with pytest.raises(told):
         asyncio.run(_StrictClient(Broker(error)).send(1, request_))
+
+
+def test_an_unknown_fate_is_found_behind_the_error_that_the_client_makes_of_it() -> None:
+    unanswered = FateUnknown("TxnOffsetCommitRequest to node 1: KafkaConnectionError()")
+    wrapped = KafkaError("Unexpected error during batch delivery")
+    wrapped.__cause__ = unanswered
+    assert fate_unknown(wrapped) is fate_unknown(unanswered) is unanswered
+    assert fate_unknown(KafkaError("ProducerFenced")) is None
 
 
 def test_two_producers_take_turns_and_have_ids_of_their_own() -> None:
