@@ -158,6 +158,9 @@ class Refund:
 class Captured:
     """The gateway has the buyer's money.
 
+    order_id:       of the payment, as the gateway's answer says, which may be another order than
+                    was asked for. By it a payment is applied once, so it is never taken from the
+                    question. So in `Refunded`.
     payment_id:     the gateway's id of the payment, unique there.
     amount:         minor units. Amount and currency are the gateway's: compare them by `pays`.
     approved_at_ms: Unix ms by the gateway's clock.

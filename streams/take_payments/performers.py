@@ -148,6 +148,8 @@ def word_of(asked: Asked, answer: ChargeAnswer | OrderAnswer | RefundAnswer) -> 
         case Captured(order_id=order_id) | Refunded(order_id=order_id) if (
             order_id != asked.order_id
         ):
+            # A payment is of one order, which no other purchase has: applied here, it could sell
+            # two holds.
             return Word(Heard.OPEN, "an answer about another order")
         case Captured() if asked.question == Question.REFUND:
             return Word(Heard.OPEN, "captured, and not given back")

@@ -16,6 +16,7 @@ from support.gateways.serving import Fail, hang, http, on_the_wire, reset, sayin
 from infra.process.environment import Environment
 from streams.gateways.protocol import (
     ANSWER_BYTES_MAX,
+    Captured,
     Charge,
     Gateway,
     Refund,
@@ -230,6 +231,43 @@ def test_f53_f54_a_fault_of_the_wire_has_its_answer(
             assert answer.retry_after_s == 5
     written = caplog.text + "".join(capfd.readouterr())
     assert not [secret for secret in SECRETS if secret in written]
+
+
+_OF_MOCK = {
+    "status": "captured",
+    "order_id": ORDER,
+    "payment_id": "pay_1",
+    "amount": AMOUNT,
+    "currency": "EUR",
+    "method": "card",
+    "approved_at_ms": 1,
+}
+_SUCCEEDED = {**_INTENT, "status": "succeeded", "latest_charge": _CHARGE}
+_LISTED = {"object": "list", "data": [_CHARGE], "has_more": False, "url": "/v1/charges"}
+# By gateway: the last answers to a charge and to a look-up, where the money is there.
+PAID: dict[str, tuple[object, object]] = {
+    "mock": (_OF_MOCK, _OF_MOCK),
+    "stripe": (_SUCCEEDED, _LISTED),
+    "toss": (_PAYMENT, _PAYMENT),
+}
+
+
+def about(order_id: str, answer: object) -> Fail:
+    """Return an answer as it is, but for the order that it is about."""
+    text = json.dumps(answer).replace(ORDER, order_id)
+    text = text.replace(ORDER.replace(".", "="), order_id.replace(".", "="))
+    return saying(http(200, text.encode()))
+
+
+@pytest.mark.parametrize("name", SPEAKERS)
+def test_i11_the_payment_of_another_order_is_never_taken_for_ours(name: str) -> None:
+    """An answer is about our order where the gateway says so, not because we asked for that."""
+    for question, answer in zip(("process", "verify"), PAID[name], strict=True):
+        last = name, question, len(getattr(SPEAKERS[name], question, ()))
+        ours = asked(last, about(ORDER, answer))
+        assert (type(ours), ours.order_id) == (Captured, ORDER)
+        for other in ("order-1.2.4", "order-1.3.3", "order-2.2.3", ORDER + "0", "x" + ORDER):
+            assert type(asked(last, about(other, answer))) is Unknown
 
 
 @pytest.mark.parametrize("place", PLACES, ids=_IDS)

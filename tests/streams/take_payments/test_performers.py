@@ -117,6 +117,11 @@ def performed(gateway: Saying, intent: Intent, destination: str = "mock") -> Wor
         (Question.CHARGE, Refused(RefusedReason.ALREADY_CAPTURED), Heard.OPEN),
         (Question.CHARGE, Refused(RefusedReason.KEY_REUSED), Heard.OPEN),
         (Question.VERIFY, captured(), Heard.CAPTURED),
+        # Whoever says so: the payment of another order is not this one's, wherever that lies.
+        (Question.CHARGE, captured("r2.1.0"), Heard.OPEN),
+        (Question.VERIFY, captured(f"r1.2.{PARTITION}"), Heard.OPEN),
+        (Question.VERIFY, refunded("r2.1.0"), Heard.OPEN),
+        (Question.REFUND, refunded("r2.1.0"), Heard.OPEN),
         (Question.VERIFY, refunded(), Heard.REFUNDED),
         (Question.VERIFY, refunded(amount=1), Heard.REFUNDED),
         (Question.VERIFY, NotFound(), Heard.NOT_FOUND),
