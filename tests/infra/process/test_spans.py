@@ -52,7 +52,7 @@ class Collector:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -79,7 +79,8 @@ def collector() -> Collector:
 
 
 @pytest.fixture(autouse=True)
-def told_to_nobody_after() -> Iterator[None]:
+def told_soon_and_to_nobody_after(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(spans, "EVERY_S", 0.02)
     yield
     spans.configure("", (), "")
 
