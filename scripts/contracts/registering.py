@@ -41,9 +41,14 @@ def register(registry: Registry, *, dry_run: bool = False) -> list[Registration]
     The fixed order gives an empty registry the ids that are pinned in the repository. Raises as
     `Registry.call`.
     """
+    # Two questions in place of five for each schema, where all of them are still to come.
+    is_empty = not dry_run and _is_empty(registry)
 
     def prepare(subject_and_record: tuple[str, str]) -> Registration:
         subject, record = subject_and_record
+        if is_empty:
+            _demand(registry, subject)
+            return Registration(subject, None, "new")
         return _prepared(registry, subject, current().text(record), dry_run=dry_run)
 
     # Only the last step gives ids; what comes before it may be asked in any order, at once.
@@ -59,12 +64,28 @@ def register(registry: Registry, *, dry_run: bool = False) -> list[Registration]
     ]
 
 
+def _is_empty(registry: Registry) -> bool:
+    """Say whether the registry has no subject; False as well where it does not tell."""
+    try:
+        return bool(registry.call("GET", "subjects") == [])
+    except RegistryRefusedError:
+        # Not everybody who may register may list.
+        return False
+
+
+def _demand(registry: Registry, subject: str) -> None:
+    """Demand compatibility of a subject, before it has a schema.
+
+    A registry whose default is NONE would take anything.
+    """
+    registry.call("PUT", f"config/{quoted(subject)}", {"compatibility": COMPATIBILITY})
+
+
 def _prepared(registry: Registry, subject: str, text: str, *, dry_run: bool) -> Registration:
     """Return what is to be done for a subject, and demand compatibility of it."""
     schema_id = registry.id_of(subject, text)
     if not dry_run:
-        # First: a registry whose default is NONE would take anything.
-        registry.call("PUT", f"config/{quoted(subject)}", {"compatibility": COMPATIBILITY})
+        _demand(registry, subject)
     if schema_id is not None:
         return Registration(subject, schema_id, "registered")
     is_new = latest(registry, subject) is None

@@ -1,6 +1,7 @@
 """Schemas are registered in one order and with full compatibility; a release never changes."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,22 @@ def test_registering_demands_full_compatibility_first(fake: FakeRegistry) -> Non
     # Before the text comes, but for what nothing is given.
     assert at[-1] == f"POST /subjects/{first}/versions"
     assert f"PUT /config/{first}" in at
+
+
+def test_an_empty_registry_is_asked_for_nothing_that_it_cannot_have(fake: FakeRegistry) -> None:
+    filled(fake)
+    assert Counter(request.split("/")[0] for request in fake.requests) == {
+        "GET ": 1,
+        "PUT ": len(subjects()),
+        "POST ": len(subjects()),
+    }
+
+
+def test_a_registry_that_does_not_list_its_subjects_is_filled_as_well(fake: FakeRegistry) -> None:
+    fake.unlisted = True
+    registry = filled(fake)
+    assert {each.state for each in register(registry)} == {"registered"}
+    assert fake.versions.keys() == subjects().keys()
 
 
 def test_registering_twice_changes_nothing(fake: FakeRegistry) -> None:

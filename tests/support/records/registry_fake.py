@@ -23,6 +23,7 @@ class FakeRegistry:
     stumbles: numbers of requests, from 1, that are answered with 503.
     drops:   what is sent of the answer to a request, by its number, before its connection ends.
     writes:  what it keeps of a text. compares_all: whether it compares with all versions at once.
+    unlisted: whether it tells nobody which subjects it has.
     """
 
     first_id: int = 1
@@ -37,6 +38,7 @@ class FakeRegistry:
     drops: dict[int, bytes] = field(default_factory=dict)
     writes: Callable[[str], str] = str
     compares_all: bool = True
+    unlisted: bool = False
     url: str = ""
 
     def answer(self, method: str, parts: list[str], body: dict[str, Any]) -> tuple[int, Any]:
@@ -45,6 +47,8 @@ class FakeRegistry:
             case "PUT", ["config", subject]:
                 self.levels[subject] = body["compatibility"]
                 return 200, body
+            case "GET", ["subjects"] if self.unlisted:
+                return 403, {"error_code": 40301, "message": "not for you"}
             case "GET", ["subjects"]:
                 return 200, list(self.versions)
             case "POST", ["subjects", subject]:
