@@ -19,6 +19,8 @@ from fastavro.schema import SchemaParseException
 
 import schemas
 from schemas.topics import Topic
+from scripts.auditing.quick.reading import UNREAD, Read, reader_of
+from scripts.auditing.quick.writing import UNWRITTEN, Write, writer_of
 
 VALUE_BYTES_MAX = 64 * 1024
 HEADER_BYTES = 5
@@ -56,6 +58,8 @@ class Avro:
             if schema["type"] == "record"
         }
         self._former: dict[str, list[Schema]] = {}
+        self._readers: dict[str, Read | None] = {}
+        self._writers: dict[str, Write | None] = {}
         # By identity, which holds as long as the schema beside it does.
         self._named: dict[int, tuple[Schema, Mapping[str, Schema]]] = {}
 
@@ -92,6 +96,16 @@ class Avro:
 
     def encode(self, name: str, fields: Fields) -> bytes:
         """Return the body of a record."""
+        write = self.quick_writer(name)
+        if write is not None:
+            try:
+                return write(fields)
+            except UNWRITTEN:
+                pass
+        return self.encode_plainly(name, fields)
+
+    def encode_plainly(self, name: str, fields: Fields) -> bytes:
+        """As `encode`, by fastavro alone."""
         body = io.BytesIO()
         fastavro.schemaless_writer(body, self._parsed[name], fields)
         return body.getvalue()
@@ -101,6 +115,15 @@ class Avro:
 
         writer: the schema that it was written with, as parsed; None for the repository's own.
         """
+        if writer is None and (read := self.quick_reader(name)) is not None:
+            try:
+                return read(body)
+            except UNREAD:
+                pass
+        return self.decode_plainly(name, body, writer)
+
+    def decode_plainly(self, name: str, body: bytes, writer: Schema = None) -> Fields:
+        """As `decode`, by fastavro, and byte by byte where it overlooks something."""
         own = self._parsed[name]
         written = writer or own
         try:
@@ -150,6 +173,21 @@ class Avro:
             with suppress(Unreadable):
                 return self.decode(name, body, writer)
         raise Unreadable("of no release")
+
+    def quick_reader(self, name: str) -> Read | None:
+        """Return what reads the usual records of a name quickly, or nothing; made once."""
+        if name not in self._readers:
+            schema = self._parsed[name]
+            rules = {path: rule for path, _, rule in self._rules[name]}
+            self._readers[name] = reader_of(schema, self._named_in(schema), rules)
+        return self._readers[name]
+
+    def quick_writer(self, name: str) -> Write | None:
+        """Return what writes the records of a name quickly, or nothing; made once."""
+        if name not in self._writers:
+            schema = self._parsed[name]
+            self._writers[name] = writer_of(schema, self._named_in(schema))
+        return self._writers[name]
 
     def _former_of(self, name: str) -> Iterator[Schema]:
         """Yield what releases wrote under a name otherwise than we do, newest first, as parsed."""

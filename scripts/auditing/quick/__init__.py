@@ -1,0 +1,1 @@
+"""Quick ways for usual records: each answers as the plain way does, or not at all."""
