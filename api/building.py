@@ -130,7 +130,7 @@ def whole_pod(settings: ApiSettings, view: SectionStatuses | None = None) -> Pod
         issued=OwnerLookup(brokers, settings.purchases_group, asked, kafka=aiokafka),
         limits=RateLimits(settings.redis_url),
         pre_locks=PreLocks(settings.redis_url, settings.pre_lock_ms),
-        sweeper=LockSweeper(settings.redis_url, outcomes, owners),
+        sweeper=LockSweeper(settings.redis_url, outcomes, owners, leases=settings.lease_servers),
         booking=_booking(settings, schemas),
         metrics=metrics,
     )
@@ -161,7 +161,7 @@ def _parts(settings: ApiSettings, things: Things) -> Iterator[Part]:
     yield things.get("verifier") or TokenVerifier(
         KeySet(settings.jwks), settings.jwt_audience, settings.jwt_issuer
     )
-    yield RedisPolicy(settings.redis_url)
+    yield RedisPolicy(*{settings.redis_url, *settings.lease_urls})
     if view is not None:
         yield Followed("view", view, of_view)
     if outcomes is not None:
@@ -239,6 +239,7 @@ def _rooms(
         url,
         supply_of(view),
         members=members,
+        leases=settings.lease_servers,
         turns=turns,
         lots=lots,
         prover=LineProver(told),

@@ -126,6 +126,9 @@ class Route:
              offsets of the batch are committed; whatever of it is there already changes nothing.
              Returns for each what is wrong with it, empty for nothing: such a record becomes a
              dead letter. Raises what sets the partition aside. Ended by `close`.
+    turn:    says of a partition whether this process may look now at what is due there; False
+             while another one does, None where nobody tells. Asked before a tick, never raises,
+             takes half a second at most. None where nobody else is asked. Ended by `close`.
     """
 
     role: str
@@ -147,6 +150,7 @@ class Route:
     answer: Callable[[Intent, Answer], tuple[bytes | None, bytes]] | None = None
     close: Callable[[], Awaitable[None]] | None = None
     project: Callable[[Sequence[Any]], Awaitable[Sequence[str]]] | None = None
+    turn: Callable[[int], Awaitable[bool | None]] | None = None
 
     def __post_init__(self) -> None:
         if self.progress is not None and self.refuse is None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
+from typing import Final
 
 from infra.process import spans
 from infra.process.environment import BadSetting
+from infra.process.settings import PREFIX
 from schemas.topics import SECTION_COMMANDS
 from serdes.decoding import TopicDecoder
 from serdes.registry.ids import SchemaIds
@@ -24,6 +26,7 @@ from state.records.issued.codecs import IssuingCodecs
 from state.records.lock_codecs import LockCodecs
 from state.records.payment_codecs import PaymentCodecs
 from state.records.seat_codecs import SeatCodecs
+from state.redis.lease import PartitionLeases
 from state.redis.policy import Evicts, check_policy_at
 from state.redis.unlock import Caches, Unlocker
 from state.tables.opening import tables_at
@@ -46,6 +49,9 @@ from streams.schedule_slots import handler as slots
 from streams.settings import FIGURES, Figures, Settings
 from streams.take_payments import handler as payments
 from streams.take_payments.questions import CALL_MS
+
+SLOTS_LEASE_MS: Final = 10_000
+"""How long the lease of one look at a partition's slots lasts, and so what a death costs them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,14 +219,19 @@ def _locks(settings: Settings, codecs: LockCodecs) -> release_locks.Setup | None
         return None
     if not url:
         raise BadSetting(f"REDIS_URL: the role {release_locks.ROLE} removes locks there")
+    _check_policy("REDIS_URL", url, "nobody here removes locks")
+    return release_locks.Setup(codecs, Unlocker(url))
+
+
+def _check_policy(name: str, url: str, without: str) -> None:
+    """Raise BadSetting for a Redis that drops keys; without: what a worker without it lacks."""
     try:
         check_policy_at(url)
     except Evicts as error:
         raise BadSetting(
-            f"REDIS_URL: {error}. Set it there (CONFIG SET maxmemory-policy noeviction) and start "
-            "again, or start without REDIS_URL: then nobody here removes locks"
+            f"{name}: {error}. Set it there (CONFIG SET maxmemory-policy noeviction) and start "
+            f"again, or start without {name}: then {without}"
         ) from error
-    return release_locks.Setup(codecs, Unlocker(url))
 
 
 def _allocating(settings: Settings, codecs: IssuingCodecs) -> allocate_purchases.Setup | None:
@@ -250,7 +261,14 @@ def _scheduling(settings: Settings, codecs: IssuingCodecs) -> slots.Setup | None
     if slots.ROLE not in settings.roles:
         return None
     rules = Rules(settings.slot_zone, settings.slot_time, dark=settings.dark_days)
-    return slots.Setup(codecs, rules)
+    urls = settings.lease_servers
+    if not urls:
+        return slots.Setup(codecs, rules)
+    name = f"{PREFIX}LEASE_REDIS_URLS" if settings.lease_urls else "REDIS_URL"
+    for url in urls:
+        _check_policy(name, url, "nobody is asked whose turn it is")
+    leases = PartitionLeases(urls, "slots", SLOTS_LEASE_MS)
+    return slots.Setup(codecs, rules, leases.turn, leases.close)
 
 
 def _tables(settings: Settings, codecs: IssuingCodecs) -> filling.Setup | None:

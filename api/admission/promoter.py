@@ -1,7 +1,7 @@
 """Lets the next ones in, every second: one pod at a time does. Two that do change nothing."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
@@ -26,9 +26,8 @@ from api.web.metrics import ApiMetrics
 from infra.process.metrics import Reading
 from state.domain.waiting.admission import buyable
 from state.redis.client import client_of
-from state.redis.lease import Lease
+from state.redis.lease import Lease, Leases
 from state.redis.policy import check_policy
-from state.redis.seat_lock import SeatLock
 from state.redis.waiting.rooms import WaitingRooms
 from state.redis.waiting.tasks import PromotionTasks
 from state.views.availability.statuses import SectionStatuses
@@ -64,7 +63,8 @@ def supply_of(view: SectionStatuses) -> Supply:
 class Promoter:
     """Runs cycles.
 
-    url: of Redis; empty for none, and nothing is done then. members: of the pool; 0 for a pod that
+    url: of Redis; empty for none, and nothing is done then. leases: of the servers that grant the
+    lease; none for the same. members: of the pool; 0 for a pod that
     promotes nobody. turns: where it is written down who was let in, before they are told; None for
     nowhere. lots: of rooms that open by lot; None for none. is_it: whether this pod does it now.
     prover: compares a line with what was told, where its server was started again. trouble: why
@@ -75,6 +75,7 @@ class Promoter:
     supply: Supply
     _: KW_ONLY
     members: int
+    leases: Sequence[str] = ()
     every_s: float = EVERY_S
     promoted: Promoted = nobody_is_told
     gone: Promoted = nobody_is_told
@@ -112,7 +113,8 @@ class Promoter:
 
     async def _run(self) -> None:
         client = client_of(self.url)
-        lease = Lease(SeatLock(client.execute_command), "promote", _LEASE_MS)
+        leases = Leases(self.leases or (self.url,))
+        lease = leases.of("promote", _LEASE_MS)
         pool = Pool("promotions", self.members)
         rooms = WaitingRooms(client.execute_command)
         cycles = PromotionCycles(
@@ -138,13 +140,15 @@ class Promoter:
             await pool.close()
             with suppress(RedisError, OSError):
                 await lease.give_up()
+            await leases.close()
             await client.aclose()
 
     async def _round(self, lease: Lease, cycles: PromotionCycles, client: object) -> None:
         """Run a cycle, unless another pod does; whatever failed is tried at the next one."""
         try:
             await check_policy(client.execute_command)  # type: ignore[attr-defined]
-            self.is_it = await lease.hold()
+            # Where nobody tells whose it is, it is done: rooms may be at another server.
+            self.is_it = await lease.turn() is not False
             if self.is_it:
                 await cycles.run()
         except Exception as error:  # noqa: BLE001  (nothing that lies in Redis ends a promoter)

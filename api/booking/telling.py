@@ -29,9 +29,7 @@ from state.domain.booking_queue.figures import (
     expected_wait_ms,
 )
 from state.domain.booking_queue.queue import QueueAway, QueueUnreadable
-from state.redis.client import client_of
-from state.redis.lease import Lease
-from state.redis.seat_lock import SeatLock
+from state.redis.lease import Leases
 
 CALL_S: Final = 30.0
 AT_ONCE: Final = 100
@@ -210,18 +208,18 @@ class Teller:
         return code
 
     async def _places_on(self) -> None:
-        client = client_of(self._pod.settings.redis_url)
-        lease = Lease(SeatLock(client.execute_command), "booking-places", _LEASE_MS)
+        leases = Leases(self._pod.settings.lease_servers)
+        lease = leases.of("booking-places", _LEASE_MS)
         try:
             while not self._closing.is_set():
                 await self._pause(PLACES_EVERY_S)
                 with self._going_on("places are not told"), suppress(QueueAway):
-                    if await lease.hold():
+                    if await lease.turn() is not False:
                         await self.note_places()
         finally:
             with suppress(RedisError, OSError):
                 await lease.give_up()
-            await client.aclose()
+            await leases.close()
 
     async def _ended_on(self) -> None:
         while not self._closing.is_set():

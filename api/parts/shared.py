@@ -14,18 +14,18 @@ from state.redis.rate_limit import RateLimits
 class RedisPolicy(Part):
     """Lets no pod start with a Redis that drops keys for room.
 
-    url: empty for no Redis.
+    urls: of each that is used; an empty one is none.
     """
 
     name = "redis policy"
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, *urls: str) -> None:
+        self._urls = [url for url in urls if url]
 
     async def start(self) -> None:
         """Ask Redis how it makes room; raises Evicts."""
-        if self._url:
-            await asyncio.to_thread(check_policy_at, self._url)
+        for url in self._urls:
+            await asyncio.to_thread(check_policy_at, url)
 
 
 def of_limits(limits: RateLimits) -> Iterator[Reading]:

@@ -1,7 +1,7 @@
 """One pod at a time looks through all locks in Redis for those whose hold is over."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -19,10 +19,9 @@ from state.kafka.command_log import NotAppended
 from state.owners.lookup import OwnerLookup
 from state.owners.questions import OwnerNotReady, OwnersBusy, OwnerUnreachable
 from state.redis.client import client_of
-from state.redis.lease import Lease
+from state.redis.lease import Lease, Leases
 from state.redis.policy import Evicts, check_policy
 from state.redis.scripts import Ask
-from state.redis.seat_lock import SeatLock
 from state.redis.sweep import sweep
 from state.views.outcomes.feed import OutcomeFeed
 
@@ -38,7 +37,8 @@ _UNANSWERED: Final = (NotAppended, OwnerNotReady, OwnerUnreachable, OwnersBusy)
 class LockSweeper(Part):
     """Looks every `every_s`, if this pod has the lease.
 
-    url:      of Redis; empty for none, and nothing is done then.
+    url:      of Redis; empty for none, and nothing is done then. leases: of the servers that grant
+              the lease; none for the same.
     outcomes: the reservations that this pod remembers. owners: are asked about the others.
     swept:    how many locks were removed. locks: how many this pod's last look has left.
     evicts:   Redis drops keys when its memory is full, as it told last: no pod starts then.
@@ -47,9 +47,16 @@ class LockSweeper(Part):
     name = "sweeper"
 
     def __init__(
-        self, url: str, outcomes: OutcomeFeed, owners: OwnerLookup, *, every_s: float = EVERY_S
+        self,
+        url: str,
+        outcomes: OutcomeFeed,
+        owners: OwnerLookup,
+        *,
+        leases: Sequence[str] = (),
+        every_s: float = EVERY_S,
     ) -> None:
         self._url = url
+        self._lease_urls = leases or (url,)
         self._outcomes = outcomes
         self._owners = owners
         self._every_s = every_s
@@ -81,8 +88,8 @@ class LockSweeper(Part):
 
     async def _run(self) -> None:
         client = client_of(self._url)
-        locks = SeatLock(client.execute_command)
-        lease = Lease(locks, "sweep", _LEASE_MS)
+        leases = Leases(self._lease_urls)
+        lease = leases.of("sweep", _LEASE_MS)
         try:
             while not self._is_closing:
                 await asyncio.sleep(self._every_s)
@@ -90,6 +97,7 @@ class LockSweeper(Part):
         finally:
             with suppress(RedisError, OSError):
                 await lease.give_up()
+            await leases.close()
             await client.aclose()
 
     async def _round(self, lease: Lease, ask: Ask) -> None:
@@ -98,7 +106,7 @@ class LockSweeper(Part):
         try:
             await check_policy(ask)
             self.evicts = False
-            if await lease.hold():
+            if await lease.turn() is not False:
                 await self._sweep(lease, ask)
         except Exception as error:  # noqa: BLE001  (nothing that lies in Redis ends a sweeper)
             # One that does not answer has told nothing else.
@@ -120,7 +128,7 @@ class LockSweeper(Part):
                 known[hold] = await self._is_over(*hold, silent)
                 if len(silent) > before:
                     # That took its patience: no other pod begins beside this one meanwhile.
-                    await lease.hold()
+                    await lease.turn()
             return known[hold]
 
         found = await sweep(ask, is_over)

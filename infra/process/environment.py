@@ -170,6 +170,15 @@ def redis_address(text: str) -> str:
     return text
 
 
+def lease_servers(text: str) -> tuple[str, ...]:
+    """Parse the addresses of one Redis, or of three or five that are independent of each other."""
+    urls = tuple(redis_address(part.strip()) for part in text.split(","))
+    if len(set(urls)) not in {1, 3, 5} or len(set(urls)) != len(urls):
+        message = "not 1, 3 or 5 different addresses: with others no majority is safer"
+        raise ValueError(message)
+    return urls
+
+
 def database_address(text: str) -> str:
     if urlsplit(text).scheme not in {"postgresql", "postgres"}:
         message = "not a postgresql:// address"

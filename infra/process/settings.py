@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from infra.process import log_lines, spans
-from infra.process.environment import Environment, brokers, name, redis_address, setting
+from infra.process.environment import (
+    Environment,
+    brokers,
+    lease_servers,
+    name,
+    redis_address,
+    setting,
+)
 from infra.process.kafka_security import NO_SECURITY, KafkaSecurity
 
 PREFIX: Final = "SEATSTREAM_"
@@ -27,6 +34,8 @@ class SharedSettings:
     kafka:        how brokers are reached; `KafkaSecurity` documents the variables.
     registry_url: SCHEMA_REGISTRY_URL, Confluent-compatible; empty for the pinned ids.
     redis_url:    REDIS_URL, or what REDIS_URL_FILE holds; empty for none: no limits, no locks.
+    lease_urls:   SEATSTREAM_LEASE_REDIS_URLS, or in the file SEATSTREAM_LEASE_REDIS_URLS_FILE: 3
+                  or 5 independent servers, of which a majority grants leases; none: redis_url.
     app_id:       SEATSTREAM_APP_ID, consumer group of the workers and prefix of their
                   transactional ids.
     lookup_token: SEATSTREAM_LOOKUP_TOKEN, or in the file SEATSTREAM_LOOKUP_TOKEN_FILE: what pods
@@ -44,6 +53,9 @@ class SharedSettings:
     kafka: KafkaSecurity = NO_SECURITY
     registry_url: str = setting("SCHEMA_REGISTRY_URL", str, "")
     redis_url: str = setting("REDIS_URL", redis_address, "", is_secret=True)
+    lease_urls: tuple[str, ...] = setting(
+        PREFIX + "LEASE_REDIS_URLS", lease_servers, (), is_secret=True
+    )
     app_id: str = setting(PREFIX + "APP_ID", name, "seatstream-seats")
     lookup_token: str = setting(PREFIX + "LOOKUP_TOKEN", str, "", is_secret=True)
     status_topic: str = setting(PREFIX + "STATUS_TOPIC", a_status_topic, STATUS_TOPIC)
@@ -54,6 +66,11 @@ class SharedSettings:
     service_name: str = setting(spans.SERVICE_NAME, name, "")
     log_format: str = setting(log_lines.FORMAT, log_lines.a_format, "text")
     log_level: str = setting(log_lines.LEVEL, log_lines.a_level, "INFO")
+
+    @property
+    def lease_servers(self) -> tuple[str, ...]:
+        """Return where leases lie; nothing where there is no Redis."""
+        return self.lease_urls or tuple(url for url in (self.redis_url,) if url)
 
     @classmethod
     def read(cls, read: Environment, **further: Any) -> Self:

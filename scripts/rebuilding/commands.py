@@ -24,7 +24,7 @@ from scripts.program.options import (
     yes_option,
 )
 from scripts.rebuilding import comparing
-from scripts.rebuilding.one_at_a_time import SomebodyIsAtIt, alone, redis_configured
+from scripts.rebuilding.one_at_a_time import SomebodyIsAtIt, alone, lease_servers
 from scripts.rebuilding.recreating import (
     Refused,
     check_at_rest,
@@ -115,7 +115,7 @@ def recreate_topic(
     steps = [*([f"delete {step.name}"] if is_there else []), str(step), "verify"]
     if is_all(steps, dry_run=dry_run, as_json=as_json):
         return FOUND
-    with alone(step.name, redis_configured()):
+    with alone(step.name, *lease_servers()):
         confirmed(f"Delete {step.name} and all that it holds?", yes=yes)
         if not holds_up:
             # Buyers may have come back while the question stood there.

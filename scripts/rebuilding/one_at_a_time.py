@@ -8,22 +8,20 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
 import click
-from redis.exceptions import RedisError
 
 from infra.process.environment import Environment
 from infra.process.settings import SharedSettings
 from scripts.command_line import printable
 from scripts.letters.wanted import as_time
 from scripts.program.options import somebody
-from state.redis.client import client_of
 from state.redis.keys import lease_of_rebuild
-from state.redis.lease import Lease
-from state.redis.seat_lock import SeatLock
+from state.redis.lease import Lease, Leases
+from state.redis.redlock import GONE
 
 LEASE_MS: Final = 30_000
 _EVERY_S: Final = 5.0
@@ -37,25 +35,28 @@ class SomebodyIsAtIt(Exception):
     """
 
 
-def redis_configured() -> str:
-    """Return REDIS_URL as workers and pods have it, empty for none; raises BadSetting."""
+def lease_servers(url: str = "") -> tuple[str, ...]:
+    """Return where leases lie, as workers and pods have it; raises BadSetting.
+
+    url: of the Redis that is used instead of REDIS_URL.
+    """
     read = Environment(os.environ)
     settings = SharedSettings.read(read)
     read.check()
-    return settings.redis_url
+    return settings.lease_urls or ((url,) if url else settings.lease_servers)
 
 
 @contextmanager
-def alone(what: str, url: str) -> Iterator[None]:
+def alone(what: str, *urls: str) -> Iterator[None]:
     """Have the lease of a rebuild meanwhile; raises SomebodyIsAtIt where another has it.
 
-    what: is made anew. url: of Redis; empty for none. A Redis that does not answer is told of, and
-    hinders nobody.
+    what: is made anew. urls: of one Redis, or of several independent ones; none for no Redis. One
+    that does not answer is told of, and hinders nobody.
     """
-    if not url:
+    if not urls:
         yield
         return
-    keeper = _Keeper(what, url)
+    keeper = _Keeper(what, urls)
     keeper.start()
     try:
         keeper.is_begun.wait()
@@ -76,12 +77,12 @@ class _Keeper(threading.Thread):
               nobody.
     """
 
-    def __init__(self, what: str, url: str) -> None:
+    def __init__(self, what: str, urls: Sequence[str]) -> None:
         super().__init__(name="rebuild: lease", daemon=True)
         since = as_time(time.time_ns() // 1_000_000)
         self._what = what
         self._who = f"{somebody()} at {socket.gethostname()} since {since}"
-        self._url = url
+        self._urls = urls
         self._is_over = threading.Event()
         self._is_told = False
         self.is_begun = threading.Event()
@@ -103,9 +104,8 @@ class _Keeper(threading.Thread):
         self.join(_LONGEST_END_S)
 
     def _keep(self, runner: asyncio.Runner) -> None:
-        client = client_of(self._url)
-        locks = SeatLock(client.execute_command)
-        lease = Lease(locks, lease_of_rebuild(self._what), LEASE_MS, who=self._who)
+        leases = Leases(self._urls)
+        lease = leases.of(lease_of_rebuild(self._what), LEASE_MS, who=self._who)
         try:
             if self._ask(runner, lease) is False:
                 # Somebody has it, also where nobody tells who.
@@ -116,9 +116,9 @@ class _Keeper(threading.Thread):
                 if self._ask(runner, lease) is False:
                     self._tell("somebody else has the lease now")
         finally:
-            with suppress(RedisError, OSError):
+            with suppress(*GONE):
                 runner.run(lease.give_up())
-            runner.run(client.aclose())
+            runner.run(leases.close())
 
     def _ask(self, runner: asyncio.Runner, lease: Lease) -> bool | None:
         """Say whether the lease is ours; None where nobody tells, whatever the reason."""
@@ -133,7 +133,7 @@ class _Keeper(threading.Thread):
         if self._is_told:
             return
         self._is_told = True
-        if isinstance(why, (RedisError, OSError)):
+        if isinstance(why, GONE):
             why = f"Redis does not answer ({type(why).__name__}: {why})"
         elif isinstance(why, Exception):
             why = f"the lease could not be kept ({type(why).__name__}: {why})"

@@ -32,7 +32,7 @@ from scripts.rebuilding.journal import (
     unfinished,
     was_verified,
 )
-from scripts.rebuilding.one_at_a_time import alone, redis_configured
+from scripts.rebuilding.one_at_a_time import alone, lease_servers
 from scripts.rebuilding.recreating import Begins, Refused, compared_in_time, states_of
 from scripts.rebuilding.second_topic import make, second_of
 
@@ -108,7 +108,7 @@ def rebuild(
         return FOUND
     topic = where.status.name
     # Giving up ends what runs elsewhere, too.
-    with nullcontext() if give_up else alone(topic, redis_configured()):
+    with nullcontext() if give_up else alone(topic, *lease_servers()):
         if not give_up:
             options.confirmed(f"Write {topic} anew?", yes=yes)
         if second and not give_up:

@@ -23,7 +23,7 @@ from scripts.program.options import (
     yes_option,
 )
 from scripts.program.progress import progress
-from scripts.rebuilding.one_at_a_time import SomebodyIsAtIt, alone
+from scripts.rebuilding.one_at_a_time import SomebodyIsAtIt, alone, lease_servers
 from scripts.rebuilding.recreating import Refused
 from state.domain.waiting.line import Fact, Stands, Step, line_of
 from state.domain.waiting.lots import NO_OPENING, Opening
@@ -90,7 +90,7 @@ def rebuild_line(
         asyncio.run(check_lost(url, event))
     if is_all(steps_of(event, line, unread, opening), dry_run=dry_run, as_json=as_json):
         return FOUND if line or openings else DONE
-    with alone(f"the line of event {event}", url):
+    with alone(f"the line of event {event}", *lease_servers(url)):
         confirmed(f"Put this line into Redis at {url.rpartition('@')[2]}?", yes=yes)
         put = asyncio.run(put_back(url, event, line, opening, life))
     is_all(

@@ -74,7 +74,7 @@ def rebuild(*, dry_run: bool, yes: bool, as_json: bool, leave_out: int) -> int:
             raise Refused(why)
         return Wanted(found.all_rows(), found.purchases_unread)
 
-    with alone("the tables", settings.redis_url):
+    with alone("the tables", *settings.lease_servers):
         confirmed("Delete all rows of the tables and write them anew?", yes=yes)
         asyncio.run(tables.replace(wanted))
     [(found, before)] = seen

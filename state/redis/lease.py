@@ -1,14 +1,36 @@
-"""A lease: of several processes, one does some work. If two do it, that costs work and no more."""
+"""A lease: of several processes, one does some work. If two do it, that costs work and no more.
 
+Leases lie at one Redis, or at a majority of several independent ones (`state.redis.redlock`).
+"""
+
+import asyncio
+import logging
 import secrets
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, Protocol
 
-from state.redis.keys import lease
-from state.redis.seat_lock import Busy, Granted, SeatLock
+from state.redis.client import client_of
+from state.redis.keys import LockKeys, lease
+from state.redis.line import NoAnswer
+from state.redis.redlock import GONE, Redlock
+from state.redis.seat_lock import Busy, Granted, Locking, SeatLock
 
 _WHO_MAX: Final = 200
+
+TURN_S: Final = 0.5
+REST_S: Final = 30.0
+"""How long whoever must not wait asks for a turn, and asks nobody after nobody has told it."""
+
+log = logging.getLogger("seatstream.leases")
+
+
+class LeaseLocks(Locking, Protocol):
+    """What leases are made of: `SeatLock`, or `Redlock`."""
+
+    async def owner(self, lock: str) -> str: ...
+    async def mend(self, keys: LockKeys, longest_ms: int) -> int: ...
 
 
 class Lease:
@@ -21,7 +43,7 @@ class Lease:
 
     def __init__(
         self,
-        locks: SeatLock,
+        locks: LeaseLocks,
         name: str,
         ttl_ms: int,
         *,
@@ -48,7 +70,8 @@ class Lease:
     async def hold(self) -> bool:
         """Take the lease, or extend it; say whether this process has it.
 
-        Raises what the locks raise where Redis does not answer.
+        Raises what the locks raise where Redis does not answer, and NoAnswer where too few of
+        several servers do.
         """
         grant = self._grant
         if grant is not None and self.is_held:
@@ -61,7 +84,17 @@ class Lease:
             await self._locks.mend(self._keys, self._ttl_ms)
             acquired = await self._locks.acquire(self._keys, self._owner, self._ttl_ms)
         self._grant = acquired if isinstance(acquired, Granted) else None
+        if isinstance(acquired, Busy) and not acquired.names:
+            # No server says that anybody has it.
+            raise NoAnswer("too few servers answer")
         return self.is_held
+
+    async def turn(self) -> bool | None:
+        """As `hold`, and None where Redis does not tell: whoever asks goes on then."""
+        try:
+            return await self.hold()
+        except GONE:
+            return None
 
     async def holder(self) -> str:
         """Return what is told of who has the lease, by whom nobody checks; empty for nothing."""
@@ -73,3 +106,73 @@ class Lease:
         grant, self._grant = self._grant, None
         if grant is not None:
             await self._locks.release(grant)
+
+
+class Leases:
+    """Where leases lie: connections to one Redis, or to three or five independent ones.
+
+    urls: of them; nothing is connected to yet.
+    """
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        if len(urls) == 1:
+            self._clients = [client_of(urls[0])]
+        else:
+            # Redlock ends each call itself, and those that answer are enough.
+            self._clients = [client_of(url, timeout_s=None, retries=0) for url in urls]
+        nodes = [SeatLock(client.execute_command) for client in self._clients]
+        self.locks: LeaseLocks = nodes[0] if len(nodes) == 1 else Redlock(nodes)
+
+    def of(self, name: str, ttl_ms: int, *, who: str = "") -> Lease:
+        """Return the lease of some work; arguments as those of `Lease`."""
+        return Lease(self.locks, name, ttl_ms, who=who)
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.aclose()
+
+
+class PartitionLeases:
+    """Leases of work that one process at a time does for a partition; nobody waits for Redis long.
+
+    urls, ttl_ms: as those of `Leases` and `Lease`. name: of the work.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        name: str,
+        ttl_ms: int,
+        *,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._leases = Leases(urls)
+        self._name = name
+        self._ttl_ms = ttl_ms
+        self._clock_s = clock_s
+        self._of: dict[int, Lease] = {}
+        self._rests_until_s = 0.0
+
+    async def turn(self, partition: int) -> bool | None:
+        """As `Lease.turn`, within `TURN_S`; where Redis told nothing it rests for `REST_S`."""
+        if self._clock_s() < self._rests_until_s:
+            return None
+        lease = self._of.get(partition)
+        if lease is None:
+            lease = self._leases.of(f"{self._name}-{partition}", self._ttl_ms)
+            self._of[partition] = lease
+        try:
+            async with asyncio.timeout(TURN_S):
+                return await lease.hold()
+        except Exception as error:  # noqa: BLE001  (no error of a lease keeps anybody from work)
+            if self._clock_s() >= self._rests_until_s:
+                log.warning("%s: nobody tells whose turn it is: %r", self._name, error)
+            self._rests_until_s = self._clock_s() + REST_S
+            return None
+
+    async def close(self) -> None:
+        """Give all leases up that can be within `TURN_S`, and end the connections."""
+        with suppress(*GONE):
+            async with asyncio.timeout(TURN_S):
+                await asyncio.gather(*(lease.give_up() for lease in self._of.values()))
+        await self._leases.close()

@@ -1,6 +1,7 @@
 """A lock at a majority of independent Redis servers (Redlock), none of which has a replica.
 
-Nothing of ours uses it: our locks may be lost or granted twice without harm, so one server does.
+Leases may lie there (`state.redis.lease.Leases`). Seats are locked at one server: their locks may
+be lost or granted twice without harm.
 
 A server that restarts without its locks could grant them again: set `appendfsync always`, or
 start it again no sooner than the longest grant lasts.
@@ -9,6 +10,7 @@ start it again no sooner than the longest grant lasts.
 import asyncio
 import secrets
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
@@ -33,7 +35,8 @@ NODE_TIMEOUT_S: Final = 0.05
 PAUSE_MS: Final = (200, 200)
 """Pause between two tries: the least, and how much more at random, so that two owners part."""
 
-_GONE: Final = (RedisError, OSError, TimeoutError, NoAnswer, TooManyAsk)
+GONE: Final = (RedisError, OSError, TimeoutError, NoAnswer, TooManyAsk)
+"""What a server raises that tells nothing."""
 
 T = TypeVar("T")
 
@@ -104,6 +107,15 @@ class Redlock:
         """Release on all nodes what this owner has of the keys."""
         return max(await self._each(lambda node: node.release_of(keys, owner)), default=0)
 
+    async def owner(self, lock: str) -> str:
+        """Return the owner that most nodes name; empty where nobody has the lock."""
+        told = Counter(filter(None, await self._each(lambda node: node.owner(lock))))
+        return told.most_common(1)[0][0] if told else ""
+
+    async def mend(self, keys: LockKeys, longest_ms: int) -> int:
+        """Remove on all nodes what lies there and is no lock; as `SeatLock.mend`."""
+        return max(await self._each(lambda node: node.mend(keys, longest_ms)), default=0)
+
     async def _try(
         self, keys: LockKeys, owner: str, ttl_ms: int, fence: int, token: str
     ) -> Acquired:
@@ -152,6 +164,6 @@ class Redlock:
         for one in answers:
             if not isinstance(one, BaseException):
                 found.append(one)
-            elif not isinstance(one, _GONE):
+            elif not isinstance(one, GONE):
                 raise one
         return found

@@ -99,18 +99,34 @@ class Ticker:
         self._ticked_s = {
             partition.place: known.get(partition.place, -_SELDOM_S) for partition in partitions
         }
+        wanted: list[tuple[InputPartition, bool]] = []
         for partition in partitions:
-            tick = partition.route.tick
-            if tick is None:
+            if partition.route.tick is None:
                 continue
             # Keys that are due by log time are due, even where our own clock is behind log time.
             now_ms = max(self._own.now_ms(), partition.log_time_ms)
             is_quiet = now_s - self._ticked_s[partition.place] >= _SELDOM_S
             is_due = partition.state.next_due_ms <= now_ms
             if is_due or partition.behind_ms > JUMP_MS or (partition.log_time_ms and is_quiet):
+                wanted.append((partition, is_due))
+        elsewhere = await self._elsewhere([partition for partition, is_due in wanted if is_due])
+        for partition, _ in wanted:
+            tick = partition.route.tick
+            if tick is not None and partition not in elsewhere:
                 self._ticked_s[partition.place] = now_s
                 # Its delivery is not waited for: if this tick is lost, another one follows.
                 await self._send(producer, tick, partition.topic, partition.number)
+
+    async def _elsewhere(self, due: Sequence[InputPartition]) -> set[InputPartition]:
+        """Return those partitions in which another process looks at what is due, as it tells."""
+        asked = [(one, one.route.turn) for one in due if one.route.turn is not None]
+        turns = await asyncio.gather(*(turn(one.number) for one, turn in asked))
+        found = set()
+        for (one, _), turn in zip(asked, turns, strict=True):
+            self._observer.turn(one.route.role, turn)
+            if turn is False:
+                found.add(one)
+        return found
 
     async def _send(
         self,

@@ -2,14 +2,15 @@
 
 A window begins when an allocation arrives and is looked at every six hours by the log's time,
 until the allocation ends; its slots to come are cancelled then. Of the words about a purchase the
-newest counts.
+newest counts. The owner of a partition looks, and, where there is a Redis, has a lease of it
+meanwhile: that spares work, and decides nothing.
 
 Keys of the store, beside those of `streams.working`: `w` + purchase id: SlotWindow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,10 +44,15 @@ ROLE: Final = "schedule_slots"
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a worker has for this role; rules: when slots are, the same for all workers."""
+    """What a worker has for this role.
+
+    rules: when slots are, the same for all workers. turn: as `Route.turn`; close ends it.
+    """
 
     codecs: IssuingCodecs
     rules: Rules
+    turn: Callable[[int], Awaitable[bool | None]] | None = None
+    close: Callable[[], Awaitable[None]] | None = None
 
 
 def route(topics: RoleTopics, setup: Setup, figures: Figures = FIGURES) -> Route:
@@ -63,7 +69,14 @@ def route(topics: RoleTopics, setup: Setup, figures: Figures = FIGURES) -> Route
         woken=schedule.woken,
         again_ms=TOP_UP_MS,
     )
-    return work_route(work, **topics.written(), owns=owns, stored={SLOTS: slot_window})
+    return work_route(
+        work,
+        **topics.written(),
+        owns=owns,
+        stored={SLOTS: slot_window},
+        turn=setup.turn,
+        close=setup.close,
+    )
 
 
 def owns(store_key: bytes, partition: int, _partitions: int) -> bool:

@@ -44,6 +44,7 @@ def work_route(
     close: Callable[[], Awaitable[None]] | None = None,
     owns: Callable[[bytes, int, int], bool] | None = None,
     stored: Stored = NOTHING,
+    turn: Callable[[int], Awaitable[bool | None]] | None = None,
 ) -> Route:
     """Return the route of a piece of work.
 
@@ -51,7 +52,8 @@ def work_route(
 
     close: what performers hold open. owns: whether the partition's store may have a key of the
            worker's own, as `Route.owns`; None where keys do not tell. stored: what reads the
-           payloads under those keys, by first byte, and raises for what it cannot read.
+           payloads under those keys, by first byte, and raises for what it cannot read. turn: as
+           `Route.turn`.
     """
     owning = None if owns is None else _owning(owns)
     return Route(
@@ -68,6 +70,7 @@ def work_route(
         performers=performers,
         answer=partial(tell, work.role, work.seal),
         close=close,
+        turn=turn,
         owns=owning,
         contradiction=contradiction(owning, stored),
     )

@@ -113,8 +113,18 @@ def leases_taken() -> Iterator[str]:
     for folder in ("api", "scripts", "state", "streams"):
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Lease":
+                if not isinstance(node, ast.Call):
+                    continue
+                if getattr(node.func, "id", "") == "PartitionLeases":
                     _, name, *_ = node.args
+                    assert isinstance(name, ast.Constant), path
+                    yield str(name.value) + "-{partition}"
+                elif (
+                    isinstance(node.func, ast.Attribute)
+                    and node.func.attr == "of"
+                    and getattr(node.func.value, "id", "") == "leases"
+                ):
+                    name, *_ = node.args
                     if isinstance(name, ast.Call):
                         assert getattr(name.func, "id", "") == keys.lease_of_rebuild.__name__
                         yield keys.lease_of_rebuild("").partition("-")[0] + "-{digest}"

@@ -14,8 +14,10 @@ from serdes.registry.ids import counted_ids
 from serdes.schema_source import SchemaSource
 from serdes.wire import header_of
 from state.records.claim_codecs import ClaimCodecs
+from state.records.issued.codecs import IssuingCodecs
 from state.records.lock_codecs import LockCodecs
 from streams import wiring
+from streams.schedule_slots import handler as slots
 from streams.settings import Settings
 from topology import routes
 
@@ -75,12 +77,15 @@ def test_answers_of_calls_are_signed_where_a_secret_is_set_and_none_is_shown() -
 def test_l26_a_redis_that_drops_keys_refuses_the_start_of_whoever_would_unlock_there(
     tmp_path: Path,
 ) -> None:
-    codecs = LockCodecs.of(counted_ids())
+    codecs, issuing = LockCodecs.of(counted_ids()), IssuingCodecs.of(counted_ids())
     with servers(tmp_path, 1, "--maxmemory-policy", "allkeys-lru") as [server]:
         for roles in (("locks",), ()):
             with pytest.raises(BadSetting, match=r"REDIS_URL.*allkeys-lru.*noeviction"):
                 wiring._locks(Settings(redis_url=server.url, roles=roles), codecs)
         assert wiring._locks(Settings(redis_url=server.url, roles=("seats",)), codecs) is None
+        for at in ({"redis_url": server.url}, {"lease_urls": (server.url,)}):
+            with pytest.raises(BadSetting, match=r"REDIS_URL.*allkeys-lru.*noeviction"):
+                wiring._scheduling(Settings(roles=("schedule_slots",), **at), issuing)
         with redis.Redis.from_url(server.url) as admin:
             admin.config_set("maxmemory-policy", "noeviction")
         sells = wiring._locks(Settings(redis_url=server.url), codecs)
@@ -192,3 +197,24 @@ def test_the_role_that_plans_slots_has_the_rules_of_the_settings_and_a_group_of_
     both = (*roles, "allocation_tables")
     with pytest.raises(BadSetting, match="group of its own"):
         roles_of(Settings(roles=both, database_url="postgresql://h/d"))
+
+
+def test_who_plans_slots_asks_for_its_turn_where_there_is_a_redis_and_nobody_without() -> None:
+    issuing = IssuingCodecs.of(counted_ids())
+    alone = wiring._scheduling(Settings(roles=("schedule_slots",)), issuing)
+    assert alone is not None
+    assert alone.turn is None
+    # One that does not answer at the start hinders nobody.
+    settings = Settings(roles=("schedule_slots",), redis_url="redis://127.0.0.1:1/0")
+    asking = wiring._scheduling(settings, issuing)
+    assert asking is not None
+    assert asking.turn is not None
+
+    async def turn_of(setup: slots.Setup) -> bool | None:
+        assert setup.turn is not None
+        assert setup.close is not None
+        turn = await setup.turn(0)
+        await setup.close()
+        return turn
+
+    assert asyncio.run(turn_of(asking)) is None

@@ -128,6 +128,14 @@ class WorkerMetrics(Metrics):
         "destination",
     )
 
+    # What one process does at a time.
+    turns = counter(
+        "seatstream_turns",
+        "Leases asked for before a look at what is due, by role and answer.",
+        "role",
+        "answer",
+    )
+
     # Clocks.
     time_paused = gauge(
         "seatstream_partitions_time_paused",

@@ -248,6 +248,11 @@ class Observer:
             count = sum(aside.reason == reason for aside in self._aside.values())
             self.metrics.parked.labels(reason).set(count)
 
+    def turn(self, role: str, turn: bool | None) -> None:
+        """Count whether this worker had the lease of a look; None where nobody told."""
+        answer = "unknown" if turn is None else "held" if turn else "busy"
+        self.metrics.turns.labels(role, answer).inc()
+
     def clocks(self, offsets_s: Mapping[str, float], off: Mapping[str, float]) -> None:
         """Take in the brokers' clocks minus ours, and those of them that are wrong."""
         for broker, offset_s in offsets_s.items():

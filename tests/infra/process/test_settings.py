@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from api.settings import ApiSettings
-from infra.process.environment import Environment
+from infra.process.environment import BadSetting, Environment
 from infra.process.settings import STATUS_TOPIC, SharedSettings, a_status_topic
 from schemas.topics import SECTION_STATUS
 from streams.settings import Settings
@@ -15,6 +15,7 @@ ENVIRON = {
     "KAFKA_SECURITY_PROTOCOL": "SSL",
     "SCHEMA_REGISTRY_URL": "http://registry:8081",
     "SEATSTREAM_APP_ID": "seats",
+    "SEATSTREAM_LEASE_REDIS_URLS": "redis://a, redis://b, rediss://:hunter2@c",
     "SEATSTREAM_LOOKUP_TOKEN": "hunter2",
     "LOG_FORMAT": "json",
     "LOG_LEVEL": "DEBUG",
@@ -52,3 +53,20 @@ def test_u2_workers_write_one_topic_of_statuses_or_two() -> None:
     assert Settings.from_env(also).status_topics == ("section-status",)
     both = Settings.from_env(also | {"SEATSTREAM_STATUS_TOPIC": "section-status-b"})
     assert both.status_topics == ("section-status-b", "section-status")
+
+
+@pytest.mark.parametrize(
+    "urls", ["a:6379", "redis://a,redis://b", "redis://a,redis://a,redis://b", "redis://a,,"]
+)
+def test_leases_lie_at_one_three_or_five_different_servers(urls: str) -> None:
+    read = Environment({"SEATSTREAM_LEASE_REDIS_URLS": urls})
+    SharedSettings.read(read)
+    with pytest.raises(BadSetting, match="SEATSTREAM_LEASE_REDIS_URLS"):
+        read.check()
+
+
+def test_leases_lie_where_locks_do_unless_servers_are_named_for_them() -> None:
+    assert SharedSettings().lease_servers == ()
+    assert SharedSettings(redis_url="redis://a").lease_servers == ("redis://a",)
+    named = SharedSettings(redis_url="redis://a", lease_urls=("redis://b",))
+    assert named.lease_servers == ("redis://b",)

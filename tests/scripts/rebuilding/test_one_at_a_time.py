@@ -14,7 +14,7 @@ from support.pods.conditions import until
 
 from scripts.program.options import somebody
 from scripts.rebuilding import one_at_a_time
-from scripts.rebuilding.one_at_a_time import SomebodyIsAtIt, alone, redis_configured
+from scripts.rebuilding.one_at_a_time import SomebodyIsAtIt, alone, lease_servers
 from state.redis.keys import lease, lease_of_rebuild
 
 WHAT = "section-status-one"
@@ -67,7 +67,7 @@ def test_f64_a_redis_that_does_not_answer_hinders_nobody_and_is_told_of(
     [
         (b"-ERR out of order\r\n", b"-ERR out of order\r\n", "Redis does not answer"),
         (b"$1\r\nx\r\n", b":1\r\n", "the lease could not be kept (TypeError"),
-        (b":0\r\n", b"*2\r\n:0\r\n:9000\r\n", "somebody else has the lease now"),
+        (b":0\r\n", b"*3\r\n:0\r\n:9000\r\n:1\r\n", "somebody else has the lease now"),
     ],
 )
 def test_whatever_keeps_the_lease_from_lasting_is_told_once_and_hinders_nobody(
@@ -98,7 +98,7 @@ def test_whatever_redis_answers_at_first_hinders_nobody_and_is_told_of(
 
 
 def test_who_is_second_is_told_so_also_where_nobody_tells_who_is_first() -> None:
-    busy = b"*2\r\n:0\r\n:9000\r\n"
+    busy = b"*3\r\n:0\r\n:9000\r\n:1\r\n"
     with (
         _answering([busy], busy, owner=b"-ERR out of order\r\n") as asked,
         pytest.raises(SomebodyIsAtIt, match="anew: unknown"),
@@ -121,7 +121,7 @@ def test_b80_words_of_a_stranger_are_told_without_what_a_terminal_obeys(redis_ur
 
 def test_without_a_redis_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REDIS_URL", raising=False)
-    with alone(WHAT, redis_configured()), alone(WHAT, redis_configured()):
+    with alone(WHAT, *lease_servers()), alone(WHAT, *lease_servers()):
         pass
 
 

@@ -1,6 +1,8 @@
 """Of several processes one has a lease, until it gives it up, sleeps or is gone."""
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as NoConnection
 from support.redis.locking import TTL_MS, ask_of, redis_at
+from support.redis.nodes import servers
 
+from infra.stack.redis_server import RedisServer
 from state.redis.keys import lease
-from state.redis.lease import Lease
+from state.redis.lease import REST_S, Lease, Leases, PartitionLeases
+from state.redis.redlock import Redlock
 from state.redis.seat_lock import SeatLock
 
 NAMES = iter(f"lease-{'ab'[n % 2]}{'x' * (n // 2)}" for n in range(40))
@@ -158,3 +163,93 @@ def test_no_text_but_letters_digits_and_dashes_names_a_lease(name: str) -> None:
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
 _DIGITS = frozenset("0123456789")
+
+
+@pytest.mark.redis
+def test_leases_lie_at_a_majority_of_independent_servers_and_too_few_tell_nothing(
+    tmp_path: Path,
+) -> None:
+    async def comes_to(one: Lease, turn: bool | None) -> None:
+        async with asyncio.timeout(60):
+            # On a busy machine a node may take longer than it has.
+            while (found := await one.turn()) is not turn:
+                assert not found
+                await asyncio.sleep(0.05)
+
+    async def go(started: Sequence[RedisServer]) -> None:
+        urls = [server.url for server in started]
+        first, second = Leases(urls), Leases(urls)
+        ann, ben = (
+            first.of("lease-of-three", TTL_MS, who="ann"),
+            second.of("lease-of-three", TTL_MS),
+        )
+        await comes_to(ann, True)
+        await comes_to(ben, False)
+        assert await ben.holder() in {"ann", ""}
+        started[0].kill()
+        await comes_to(ann, True)
+        started[1].kill()
+        # Nobody has it where one of three is left, and nobody is told that another has.
+        await comes_to(ann, None)
+        for leases in (first, second):
+            await leases.close()
+
+    with servers(tmp_path, 3) as started:
+        asyncio.run(go(started))
+
+
+def test_a_redis_that_is_gone_tells_nobody_whose_turn_it_is() -> None:
+    async def go() -> None:
+        leases = Leases(["redis://127.0.0.1:1/0"])
+        assert await leases.of("lease-nowhere", TTL_MS).turn() is None
+        await leases.close()
+
+    asyncio.run(go())
+
+
+@pytest.mark.redis
+def test_f64_whoever_must_not_wait_goes_on_without_redis_and_asks_it_later(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_s = [0.0]
+
+    async def go() -> None:
+        ours = PartitionLeases([redis_url], "places", TTL_MS, clock_s=lambda: now_s[0])
+        other = PartitionLeases([redis_url], "places", TTL_MS)
+        assert [await ours.turn(at) for at in (1, 2)] == [True, True]
+        # Each partition is another matter.
+        assert [await other.turn(at) for at in (1, 3)] == [False, True]
+        ours._leases.locks = Redlock([SeatLock(_deaf)] * 3)
+        ours._of.clear()
+        assert [await ours.turn(at) for at in (1, 2)] == [None, None]
+        asked.clear()
+        now_s[0] += REST_S - 1
+        assert await ours.turn(1) is None
+        assert asked == []
+        now_s[0] += 1
+        assert await ours.turn(1) is None
+        assert asked
+        for one in (ours, other):
+            await one.close()
+
+    asked: list[object] = []
+
+    async def _deaf(*command: object) -> Any:
+        asked.append(command)
+        raise NoConnection
+
+    asyncio.run(go())
+    assert caplog.text.count("nobody tells whose turn it is") == 2
+
+
+@pytest.mark.redis
+def test_a_worker_that_leaves_gives_its_partitions_leases_up(redis_url: str) -> None:
+    async def go() -> None:
+        ours, other = (PartitionLeases([redis_url], "left", TTL_MS) for _ in range(2))
+        assert await ours.turn(1)
+        assert not await other.turn(1)
+        await ours.close()
+        assert await other.turn(1)
+        await other.close()
+
+    asyncio.run(go())

@@ -241,3 +241,21 @@ def test_a_fault_of_ours_is_no_node_that_is_gone(tmp_path: Path) -> None:
             await Redlock([SeatLock(ask)] * 3).acquire(fresh_section()(1), ANN, TTL_MS)
 
     asyncio.run(go())
+
+
+def test_what_lies_there_and_is_no_lock_goes_from_all_nodes_and_owners_are_told_by_most(
+    three: tuple[RedisServer, ...],
+) -> None:
+    async def test(nodes: Nodes) -> None:
+        keys = fresh_section()(1)
+        [key] = keys.locks
+        for client in nodes.clients:
+            await client.set(key, "no lock")
+        assert await nodes.locks().mend(keys, TTL_MS) == 1
+        assert await nodes.having(keys) == []
+        assert await nodes.locks().owner(key) == ""
+        assert isinstance(await nodes.locks().acquire(keys, ANN, TTL_MS), Granted)
+        await nodes.clients[0].hset(key, "o", BEN)
+        assert await nodes.locks().owner(key) == ANN
+
+    run(three, test)

@@ -1,14 +1,18 @@
 """Which partitions get a tick, and when; the producer is one of the test's."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError
+from support.redis.nodes import servers
 from support.workers.echo import Echo
 from support.workers.parts import Consumer, partition_in_memory, parts_over
 
+from infra.stack.redis_server import RedisServer
+from state.redis.lease import PartitionLeases
 from streams.folding.log_time import JUMP_MS
 from streams.route import Route, Tick
 from streams.runtime.process.clock import ClockWatch, OwnClock
@@ -56,13 +60,18 @@ class TickedProducer:
 class Bench:
     """A ticker over two partitions with log time, neither of which has anything due."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        turn: Callable[[int], Awaitable[bool | None]] | None = None,
+    ) -> None:
+        self.observer = Observer(30)
         self.monotonic_s = 1_000.0
         self.producer = TickedProducer()
         echo = Echo().route()
         self.route = Route(
             echo.role, echo.source, echo.handler, echo.to, echo.changelog, echo.dead_letters,
-            tick=Tick(lambda at_ms: (b"tick", b"%d" % at_ms)),
+            tick=Tick(lambda at_ms: (b"tick", b"%d" % at_ms)), turn=turn,
         )  # fmt: skip
         parts = parts_over(directory, self.route, Consumer(), Settings())
         self.partitions = [partition_in_memory(parts, number) for number in range(2)]
@@ -70,7 +79,7 @@ class Bench:
             partition.log_time_ms = NOW_MS
         own = OwnClock(wall=lambda: NOW_S, monotonic=lambda: self.monotonic_s)
         self.ticker = Ticker(
-            {}, [self.route], lambda: self.partitions, 1_000, Observer(30), ClockWatch(own)
+            {}, [self.route], lambda: self.partitions, 1_000, self.observer, ClockWatch(own)
         )
 
     def tick(self) -> list[tuple[int, int]]:
@@ -151,3 +160,55 @@ def test_without_a_route_that_ticks_nobody_is_asked_for_the_time(tmp_path: Path)
         await silent.stop()
 
     asyncio.run(life())
+
+
+def test_what_is_due_where_another_process_looks_at_it_gets_no_tick_in_that_round(
+    tmp_path: Path,
+) -> None:
+    turns: dict[int, bool | None] = {0: False, 1: True}
+    asked: list[int] = []
+
+    async def turn(partition: int) -> bool | None:
+        asked.append(partition)
+        return turns[partition]
+
+    bench = Bench(tmp_path, turn)
+    # Where nothing is due nobody is asked: time moves by anybody's tick.
+    assert bench.tick() == [(0, NOW_MS), (1, NOW_MS)]
+    assert asked == []
+    for partition in bench.partitions:
+        bench.is_due_at(partition, NOW_MS)
+    assert bench.tick() == [(1, NOW_MS)]
+    # Where nobody tells whose turn it is, everybody goes on.
+    turns[0] = None
+    assert bench.tick() == [(0, NOW_MS), (1, NOW_MS)]
+    assert asked == [0, 1, 0, 1]
+    page = bench.observer.exposition().decode()
+    for answer, count in (("busy", 1.0), ("held", 2.0), ("unknown", 1.0)):
+        row = f'seatstream_turns_total{{answer="{answer}",role="{bench.route.role}"}} {count}'
+        assert row in page
+
+
+@pytest.mark.redis
+def test_of_two_who_own_a_partition_one_looks_at_what_is_due_and_without_redis_both_do(
+    tmp_path: Path,
+) -> None:
+    async def go(server: RedisServer) -> None:
+        both = [PartitionLeases([server.url], "slots", 60_000) for _ in range(2)]
+        benches = [Bench(tmp_path / str(at), one.turn) for at, one in enumerate(both)]
+        for bench in benches:
+            bench.is_due_at(bench.partitions[0], NOW_MS)
+            await bench.ticker._tick(bench.producer)
+        # What is due nowhere moves by anybody's tick.
+        assert [bench.producer.told() for bench in benches] == [
+            [(0, NOW_MS), (1, NOW_MS)],
+            [(1, NOW_MS)],
+        ]
+        server.kill()
+        for bench in benches:
+            await bench.ticker._tick(bench.producer)
+            assert bench.producer.told() == [(0, NOW_MS)]
+        await asyncio.gather(*(one.close() for one in both))
+
+    with servers(tmp_path / "redis", 1) as [server]:
+        asyncio.run(go(server))
