@@ -31,7 +31,7 @@ def last_records(brokers: str, topic: str, partition: int, count: int) -> list[M
         }
     )
     try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=60)
         # Markers of transactions take offsets too.
         consumer.assign([TopicPartition(topic, partition, max(low, high - 2 * count))])
         return [one for one in consumer.consume(count, _READ_S) if one.error() is None]

@@ -19,14 +19,14 @@ def small_disk(directory: Path, size_bytes: int) -> Iterator[None]:
     Raises OSError where the kernel does not allow it, as in many containers.
     """
     command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "none", str(directory)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise OSError(done.stderr)
     try:
         yield
     finally:
         # Whoever still has a file open there keeps it until it ends.
-        subprocess.run(["umount", "--lazy", str(directory)], timeout=30, check=True)
+        subprocess.run(["umount", "--lazy", str(directory)], timeout=60, check=True)
 
 
 @contextmanager

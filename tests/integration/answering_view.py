@@ -19,7 +19,7 @@ def say(line: str) -> None:
 def main() -> None:
     brokers, topic, stale_after_ms = sys.argv[1:]
     with AvailabilityView(brokers, topic=topic, stale_after_ms=int(stale_after_ms)) as view:
-        view.wait_ready(30)
+        view.wait_ready(60)
         say("ready")
         for line in sys.stdin:
             event, section, quantity = line.split()

@@ -91,7 +91,7 @@ class PodProcess:
             own = self._own.client = httpx.Client(
                 base_url=f"http://127.0.0.1:{self.port}",
                 headers={"Authorization": f"Bearer {self._token}"},
-                timeout=30,
+                timeout=60,
                 trust_env=False,
             )
             self._clients.append(own)

@@ -37,7 +37,7 @@ class StreamClient:
         if receive_bytes:
             # Before connecting: the window is agreed upon then.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        self.socket.settimeout(20)
+        self.socket.settimeout(60)
         self.socket.connect((url.host, url.port))
         self.socket.sendall("\r\n".join([*headers, "", ""]).encode())
         self.socket.setblocking(False)

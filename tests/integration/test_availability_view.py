@@ -60,7 +60,7 @@ def publish(brokers: str, topic: str, *told: tuple[str, SectionStatus | None]) -
 @contextmanager
 def ready_view(brokers: str, topic: str, **options: int) -> Iterator[AvailabilityView]:
     with AvailabilityView(brokers, topic=topic, **options) as view:  # type: ignore[arg-type]
-        view.wait_ready(30)
+        view.wait_ready(60)
         yield view
 
 
@@ -201,7 +201,7 @@ def test_a_missing_topic_is_named_at_once_and_used_once_it_exists(
     name = topic_prefix + "later"
     with AvailabilityView(kafka_brokers, topic=name) as view:
         with pytest.raises(TopicMissing, match=name):
-            view.wait_ready(30)
+            view.wait_ready(60)
         assert name in view.statistics().trouble
         create_topics(kafka_brokers, [NewTopic(name, PARTITIONS)])
         publish(kafka_brokers, name, ("A", counts(1, 9)))
@@ -239,7 +239,7 @@ def test_nothing_is_left_on_the_broker_or_in_the_process(kafka_brokers: str, top
     assert not waiting.is_alive()
     assert "availability-view" not in {thread.name for thread in threading.enumerate()}
     admin = AdminClient({"bootstrap.servers": kafka_brokers})
-    groups = admin.list_consumer_groups(request_timeout=20).result()
+    groups = admin.list_consumer_groups(request_timeout=60).result()
     assert not [found for found in groups.valid if "availability-view" in found.group_id]
     assert view.get(EVENT, "A") is None
 
@@ -323,7 +323,7 @@ class AnsweringProcess:
 
     def end(self) -> None:
         self._process.kill()
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=60)
 
 
 def test_f81_a_paused_process_answers_stale_before_its_first_heartbeat_and_then_recovers(
@@ -397,7 +397,7 @@ def test_a_start_without_a_broker_succeeds_when_it_comes(
         with pytest.raises(NotReady):
             view.wait_ready(0.2)
         own_broker.start_broker()
-        view.wait_ready(30)
+        view.wait_ready(60)
         assert free_of(view) == 7
 
 

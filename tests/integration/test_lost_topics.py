@@ -115,7 +115,7 @@ def test_s6_a_status_topic_that_is_lost_is_written_anew_by_the_running_worker(
     seats: Seats, worker: Worker
 ) -> None:
     with AvailabilityView(seats.brokers) as view, running_pod(seats) as pod:
-        view.wait_ready(30)
+        view.wait_ready(60)
         assert wait_until(lambda: is_whole(view), 60), shown(view)
         before = shown(view)
         delete_topic(seats.brokers, SECTION_STATUS.name)
@@ -142,7 +142,7 @@ def test_s6_after_a_takeover_a_status_topic_that_is_empty_has_every_section_agai
     seats.create_topics()
     worker = seats.worker("next").start("topology").wait_ready()
     with AvailabilityView(seats.brokers) as view:
-        view.wait_ready(30)
+        view.wait_ready(60)
         assert wait_until(lambda: is_whole(view), 60), worker.tail()
     assert worker.terminate() == 0
 
@@ -152,14 +152,14 @@ def test_s6_statuses_whose_records_were_removed_are_told_again_by_the_running_wo
 ) -> None:
     topic = SECTION_STATUS.name
     with AvailabilityView(seats.brokers) as view:
-        view.wait_ready(30)
+        view.wait_ready(60)
         assert wait_until(lambda: len(shown(view)) == len(SECTIONS), 60)
         before = shown(view)
     with deletable(seats.brokers, topic):
         for partition, end in end_offsets(seats.brokers, topic, PARTITIONS).items():
             lose_records(seats.brokers, topic, partition, end)
     with AvailabilityView(seats.brokers) as view:
-        view.wait_ready(30)
+        view.wait_ready(60)
         assert wait_until(lambda: shown(view) == before, 60), worker.tail()
     assert worker.terminate() == 0
 

@@ -123,7 +123,7 @@ def test_a_view_is_fresh_again_when_the_broker_that_it_asked_is_dead_for_good(
     servers = Servers(three.kafka_brokers, "", "", tmp_path)
     run_script(servers, "create_topics", "--partitions", str(PARTITIONS), "--replication", "3")
     with AvailabilityView(three.kafka_brokers) as view:
-        view.wait_ready(30)
+        view.wait_ready(60)
         heartbeat = view._feed._heartbeat
         assert heartbeat is not None
         asked = int(heartbeat._admin.list_topics(timeout=10).controller_id)

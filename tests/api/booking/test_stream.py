@@ -93,13 +93,13 @@ async def told(stream: Stream) -> Told:
 
 async def ended(stream: Stream) -> int:
     """Wait for the end of an answer; return its status."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await stream.task
     return stream.answer.status
 
 
 async def comments(stream: Stream, count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while stream.answer.body.count(b": still there") < count:
             stream._grown.clear()
             await stream._grown.wait()

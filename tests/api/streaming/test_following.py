@@ -43,7 +43,7 @@ def test_who_has_heard_all_is_ended_once_it_is_taken(monkeypatch: pytest.MonkeyP
 
         follower = streams.follower("ann", "")
         serving = asyncio.create_task(streams.serve("x", follower, None, _never, send))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while COMMENT not in sent[2:]:
                 await grown.wait()
                 grown.clear()
@@ -68,7 +68,7 @@ def test_who_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
             follower.stuck_s -= 2 * STUCK_S
             await asyncio.Event().wait()
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await streams.serve("x", follower, None, _never, send)
         assert not list(streams.all())
 

@@ -93,7 +93,7 @@ async def first(stream: Stream) -> Told:
 
 async def comments(stream: Stream, count: int) -> None:
     """Wait for so many comments."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while stream.answer.body.count(b": still there") < count:
             stream._grown.clear()
             await stream._grown.wait()
@@ -289,7 +289,7 @@ def test_who_reads_slowly_is_told_the_newest_place_and_not_those_between(
             await until(quick, at(28 - number))
         slow.go_on_reading()
         told: list[Told] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not told or told[-1].data["position"] != 5:
                 told += await slow.next_events()
         # One that was on its way, one that waited behind it, and the newest.
@@ -308,7 +308,7 @@ def test_who_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
         await first(stream)
         stream.stop_reading()
         room.promote("p-1", 1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await asyncio.wait({stream.task})
 
     run(monkeypatch, test)
@@ -321,7 +321,7 @@ def test_a_stream_ends_with_its_life_and_with_the_pod(monkeypatch: pytest.Monkey
         stream = room.follow("ann")
         await first(stream)
         room.pod.drain()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await stream.task
         assert stream.is_over
         refused = await request(room.app, PATH, headers=headers_of("ann"))

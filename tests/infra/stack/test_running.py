@@ -32,7 +32,7 @@ def test_a_killed_broker_of_three_loses_no_acknowledged_record(topic_prefix: str
         admin = AdminClient({"bootstrap.servers": stack.kafka_brokers})
         topic = NewTopic(topic_prefix + "kept", num_partitions=3)
         for created in admin.create_topics([topic]).values():
-            created.result(timeout=30)
+            created.result(timeout=60)
         producer = Producer({"bootstrap.servers": stack.kafka_brokers, "acks": "all"})
         for number in range(300):
             producer.produce(topic.topic, str(number), partition=number % 3)

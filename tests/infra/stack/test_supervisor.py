@@ -143,7 +143,7 @@ def test_data_outlives_a_killed_supervisor_and_nothing_else_does(home: Home) -> 
     state = state_of(home)
     admin = AdminClient({"bootstrap.servers": state["kafka_brokers"]})
     for created in admin.create_topics([NewTopic("kept", num_partitions=1)]).values():
-        created.result(timeout=30)
+        created.result(timeout=60)
     assert "already running" in command(home, "up", **ELSEWHERE).stdout
     assert command(home, "up", "--brokers", "3", **ELSEWHERE).returncode == 1
 
@@ -158,7 +158,7 @@ def test_data_outlives_a_killed_supervisor_and_nothing_else_does(home: Home) -> 
     assert second.returncode == 0, second.stderr
     state = state_of(home)
     admin = AdminClient({"bootstrap.servers": state["kafka_brokers"]})
-    assert "kept" in admin.list_topics(timeout=30).topics
+    assert "kept" in admin.list_topics(timeout=60).topics
     assert command(home, "down").returncode == 0
     assert not any(server.is_alive() for server in processes_of(state).values())
     assert not home.state.exists()

@@ -47,7 +47,7 @@ def fake() -> Iterator[FakeRegistry]:
 
 
 def filled(fake: FakeRegistry) -> Registry:
-    registry = Registry(fake.url, timeout_s=5)
+    registry = Registry(fake.url, timeout_s=60)
     register(registry)
     return registry
 

@@ -93,5 +93,5 @@ def test_created_topics_can_be_used_at_once(kafka_brokers: str, topic_prefix: st
     carry_out(admin, [Create(name, 50, 1, {})])
     end: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     places = [TopicPartition(name, number) for number in range(50)]
-    ends = admin.list_offsets(dict.fromkeys(places, end), request_timeout=10)
+    ends = admin.list_offsets(dict.fromkeys(places, end), request_timeout=60)
     assert [answer.result().offset for answer in ends.values()] == [0] * 50

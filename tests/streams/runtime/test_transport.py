@@ -47,7 +47,7 @@ def test_leaving_does_not_wait_for_connections_that_never_close(
         consumer: Any = app.consumer
         thread = consumer._thread
         thread._consumer = Client()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await thread.on_thread_stop()
 
     monkeypatch.setattr(transport, "_LEAVE_S", 0.05)

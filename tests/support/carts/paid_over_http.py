@@ -59,7 +59,7 @@ def asking(test: Test, **world: Any) -> None:
     """Run a test over three open sections with prices, with one pod and its client."""
 
     async def go() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             paid = PaidCarts(**world)
             logs: Any = PaidLog(paid), PaymentsLog(paid)
             owners = CartOwners(paid)

@@ -57,7 +57,7 @@ def asking(test: Test, **changes: Any) -> None:
     """Run a test with one pod and its client."""
 
     async def go() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             issuing = Issuing()
             parts = {"issued": IssuedStores(issuing)}
             pod = pod_over(Seats().open("...."), parts=parts, **changes)

@@ -52,7 +52,7 @@ async def request(
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
     json: Any = None,
-    timeout_s: float = 20,
+    timeout_s: float = 60,
 ) -> Answer:
     """Ask once and return the answer; the client stays connected until it is complete."""
     body = b"" if json is None else orjson.dumps(json)

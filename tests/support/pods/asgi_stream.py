@@ -110,7 +110,7 @@ class Stream:
         self._seen = len(self.answer.body)
         return events_in(text)
 
-    async def next_events(self, timeout_s: float = 10) -> list[Told]:
+    async def next_events(self, timeout_s: float = 60) -> list[Told]:
         """Wait until there is at least one new event and return all there are."""
         async with asyncio.timeout(timeout_s):
             while not (told := self.new_events()):
@@ -122,5 +122,5 @@ class Stream:
         """Disconnect, and wait until the application has noticed."""
         self._gone.set()
         with suppress(asyncio.CancelledError):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await self.task

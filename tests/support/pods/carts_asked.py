@@ -98,7 +98,7 @@ def asking(
     """
 
     async def go() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             world = Carting(rows, relays=relays)
             world.relay_all()
             log: Any = CartLog(world)

@@ -8,7 +8,7 @@ TURNS = 200
 PAUSE_S = 0.002
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Let the others run until the condition holds; TimeoutError after `timeout_s`."""
     turns = 0
     async with asyncio.timeout(timeout_s):

@@ -26,7 +26,7 @@ def asking(test: Test, rows: str = "......\n......", **changes: Any) -> None:
     rules = {name: changes.pop(name) for name in of_section if name in changes}
 
     async def go() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             seats = Seats().open(rows, **rules)
             pod = pod_over(seats, **changes)
             async with client_of(pod) as client:

@@ -153,5 +153,5 @@ def fake_registry(first_id: int = 1) -> Iterator[FakeRegistry]:
     finally:
         stopped.set()
         server.shutdown()
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         server.server_close()

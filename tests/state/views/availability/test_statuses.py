@@ -234,17 +234,17 @@ def test_a_blocked_caller_is_woken_by_its_version() -> None:
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert wait_until(lambda: len(fed.view._waiters) == 1, 10)
+    assert wait_until(lambda: len(fed.view._waiters) == 1, 60)
     fed.tell(counts(1, 5))
     assert not got
     fed.tell(counts(2, 4))
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert got == [2]
     assert len(fed.view._waiters) == 0
 
 
 async def somebody_waits(fed: Fed) -> None:
-    assert await asyncio.to_thread(wait_until, lambda: len(fed.view._waiters) == 1, 10)
+    assert await asyncio.to_thread(wait_until, lambda: len(fed.view._waiters) == 1, 60)
 
 
 def test_a_task_is_woken_by_its_version_and_leaves_no_waiter(fed: Fed) -> None:

@@ -383,7 +383,7 @@ def test_partitions_that_are_given_up_together_have_one_time_for_their_calls(
             worker.executor.pause(partition)
         # It has begun for all of them, and is over.
         monkeypatch.setattr(module, "CANCELLED_S", 3_600.0)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             for partition in worker.partitions:
                 await worker.executor.leave(partition)
         assert worker.bank.under_way == 3

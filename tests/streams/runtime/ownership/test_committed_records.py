@@ -39,7 +39,7 @@ class SlowStore(MemoryStore):
 
     def get_many(self, keys: list[bytes]) -> list[bytes | None]:
         self.readers += 1
-        assert self.go.wait(20)
+        assert self.go.wait(60)
         assert not self.is_closed, "read after it was closed"
         return super().get_many(keys)
 
@@ -313,7 +313,7 @@ def test_the_loop_goes_on_while_stores_are_slow_and_look_ups_are_bounded(tmp_pat
         waiting = set(tasks)
         while count > 0:
             done, waiting = await asyncio.wait(
-                waiting, timeout=10, return_when=asyncio.FIRST_COMPLETED
+                waiting, timeout=60, return_when=asyncio.FIRST_COMPLETED
             )
             assert done
             count -= len(done)

@@ -85,7 +85,7 @@ class Bench:
         self.left[partition.number] = trouble
 
     def _ask_registry(self, schema_id: int) -> bool:
-        asyncio.run_coroutine_threadsafe(self.registers.wait(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(self.registers.wait(), self.loop).result(60)
         self.echo.known.add(schema_id)
         return True
 
