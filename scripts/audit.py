@@ -29,7 +29,8 @@ from time import monotonic
 from scripts.auditing.apart.processes import audit_apart
 from scripts.auditing.report import as_json, as_text
 from scripts.auditing.topics import CannotRead
-from scripts.brokers.addresses import NotUp, servers
+from scripts.brokers.addresses import NotUp
+from scripts.brokers.answering import redis_needed, servers
 from scripts.command_line import cannot, parser_of, printable, tell, until_stopped
 from scripts.replaying.commands import FAILURES, as_document, as_lines, replayed
 
@@ -87,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _from_snapshot(arguments.from_snapshot, as_json=arguments.json)
     started = monotonic()
     try:
+        if arguments.redis:
+            redis_needed(arguments.redis, "--redis")
         report = audit_apart(
             *(servers(), arguments.group, arguments.ledger, arguments.redis),
             allow_repeats=arguments.allow_repeats,

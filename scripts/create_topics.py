@@ -22,7 +22,8 @@ from confluent_kafka.admin import AdminClient
 
 from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
-from scripts.brokers.addresses import NotUp, address_needed, topics_in
+from scripts.brokers.addresses import NotUp, topics_in
+from scripts.brokers.answering import brokers_needed
 from scripts.command_line import (
     above_zero,
     add_json,
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     as_json = options.json
     try:
-        brokers = options.brokers or address_needed("kafka", "--brokers")
+        brokers = brokers_needed(options.brokers, "--brokers")
         security = KafkaSecurity.from_env(os.environ)
         topics = topics_in(os.environ)
     except (BadSetting, NotUp) as error:

@@ -23,7 +23,8 @@ from aiokafka.errors import KafkaError
 
 from infra.process.environment import BadSetting
 from infra.process.kafka_security import KafkaSecurity
-from scripts.brokers.addresses import NotUp, address_needed, topics_in
+from scripts.brokers.addresses import NotUp, topics_in
+from scripts.brokers.answering import brokers_needed
 from scripts.brokers.open_transactions import NotEnded, end, find
 from scripts.command_line import (
     add_json,
@@ -89,7 +90,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _arguments(sys.argv[1:] if words is None else words)
     brokers = ""
     try:
-        brokers = address_needed("kafka")
+        brokers = brokers_needed()
         security = KafkaSecurity.from_env(os.environ)
         connection = {
             "bootstrap_servers": brokers.split(","),

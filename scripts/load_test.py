@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.brokers.addresses import NotUp, Servers, servers
+from scripts.brokers.addresses import NotUp, Servers
+from scripts.brokers.answering import servers
 from scripts.command_line import cannot, not_below_zero, parser_of, tell
 from scripts.traffic.load import OutcomeMeter, drive, summary
 from scripts.traffic.opening import open_event

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from scripts.brokers.addresses import NotUp, servers
+from scripts.brokers.addresses import NotUp
+from scripts.brokers.answering import servers
 from scripts.command_line import not_below_zero, parser_of, until_stopped
 from scripts.program.progress import progress
 from scripts.traffic.opening import open_event

@@ -28,6 +28,7 @@ from confluent_kafka import KafkaException
 
 from infra.process.kafka_security import KafkaSecurity
 from scripts.brokers.addresses import NotUp, address_needed
+from scripts.brokers.answering import brokers_needed
 from scripts.command_line import add_json, cannot, parser_of, tell, until_stopped
 from scripts.contracts.compatibility import incompatibilities
 from scripts.contracts.listed_schemas import CannotList, register_listed, texts_of
@@ -133,7 +134,7 @@ def _release(options: argparse.Namespace) -> int:
 
 def _give_listed_ids(registry: Registry, *, dry_run: bool, as_json: bool) -> None:
     """Fill an empty registry with the ids that the log has, by its list."""
-    brokers = address_needed("kafka")
+    brokers = brokers_needed()
     listed = SchemaIdLog(brokers, kafka=KafkaSecurity.from_env(os.environ).librdkafka()).read()
     if dry_run:
         texts_of(listed)

@@ -27,7 +27,8 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from infra.process.environment import BadSetting
-from scripts.brokers.addresses import NotUp, address_needed
+from scripts.brokers.addresses import NotUp
+from scripts.brokers.answering import brokers_needed
 from scripts.brokers.lost_commands import Lost, Refused, Topics, find_lost, give_up
 from scripts.brokers.roles import ROLES, SOURCES, readers_of
 from scripts.command_line import cannot, parser_of, until_stopped
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{asked.topic} is read by {' and '.join(roles)}: name one with --role")
     environment = dict(os.environ)
     try:
-        environment["KAFKA_BROKERS"] = asked.brokers or address_needed("kafka", "--brokers")
+        environment["KAFKA_BROKERS"] = brokers_needed(asked.brokers, "--brokers")
         settings = Settings.from_env(environment)
         as_text = as_json if asked.json else told
         return asyncio.run(run(settings, topics_of(roles[0]), yes=asked.yes, as_text=as_text))

@@ -13,7 +13,8 @@ import click
 from api.settings import IN_KAFKA, IN_REDIS
 from infra.process.environment import BadSetting
 from schemas.topics import BOOKING_QUEUE
-from scripts.brokers.addresses import NotUp, address_needed, servers
+from scripts.brokers.addresses import NotUp
+from scripts.brokers.answering import redis_needed, servers
 from scripts.command_line import printable
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
@@ -53,7 +54,7 @@ def _where(url: str, kept_in: str) -> Where:
     if kept_in == IN_KAFKA:
         return None
     try:
-        return url or address_needed("redis", f"--redis, or --in {IN_KAFKA}")
+        return redis_needed(url, f"--redis, or --in {IN_KAFKA}")
     except NotUp as error:
         raise click.ClickException(str(error)) from error
 

@@ -109,7 +109,7 @@ def _stack_addresses() -> Mapping[str, str]:
     }
 
 
-def servers() -> Servers:
+def servers_named() -> Servers:
     """Return the addresses; a configured one wins over the stack's."""
     brokers, registry_url = address_needed("kafka"), address_needed("registry")
     try:

@@ -88,6 +88,7 @@ def _consumer(where: Servers) -> Iterator[Consumer]:
             "auto.offset.reset": "earliest",
             "isolation.level": "read_committed",
             "enable.partition.eof": True,
+            "log_level": 0,
             **where.kafka,
         }
     )

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from scripts.program.progress import note
 from serdes.registry.client import Registry, RegistryRefusedError, RegistryUnavailableError
 
 TIMEOUT_S = 10.0
@@ -31,10 +32,13 @@ class PatientRegistry(Registry):
             except RegistryUnavailableError as error:
                 if self._until_s is None:
                     self._until_s = time.monotonic() + self._patience_s
+                    if self._patience_s > LONGEST_PAUSE_S:
+                        note(f"{error}; asking again for {self._patience_s:g} s (--wait)")
                 if time.monotonic() + pause_s > self._until_s:
                     raise RegistryUnavailableError(
                         f"{error}; asked again for {self._patience_s:g} s. Start it, or give it "
-                        "longer with --wait; what is registered already stays so"
+                        "longer with --wait, or see who gave that address: an option, or else "
+                        "SCHEMA_REGISTRY_URL. What is registered already stays so"
                     ) from error
             except RegistryRefusedError:
                 self._until_s = None

@@ -14,7 +14,8 @@ from schemas.topics import DEAD_LETTER_QUEUE, SEATS_CHANGELOG
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.stored import STATE_BY_TAG
 from scripts.auditing.topics import CannotRead
-from scripts.brokers.addresses import NotUp, Servers, servers
+from scripts.brokers.addresses import NotUp, Servers
+from scripts.brokers.answering import servers
 from scripts.brokers.reading import spans_of
 from scripts.history import reading, rendering
 from scripts.history.rules import rules_of

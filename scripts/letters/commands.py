@@ -12,7 +12,8 @@ from infra.process.environment import BadSetting
 from schemas.topics import DEAD_LETTER_QUEUE
 from scripts.auditing.schemas import Avro
 from scripts.auditing.topics import CannotRead
-from scripts.brokers.addresses import NotUp, Servers, servers
+from scripts.brokers.addresses import NotUp, Servers
+from scripts.brokers.answering import servers
 from scripts.letters import rendering
 from scripts.letters.decoding import asks
 from scripts.letters.letter import Letter

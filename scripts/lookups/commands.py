@@ -10,7 +10,8 @@ from typing import Any, Final
 import click
 
 from infra.process.environment import BadSetting
-from scripts.brokers.addresses import NotUp, servers
+from scripts.brokers.addresses import NotUp
+from scripts.brokers.answering import servers
 from scripts.lookups.comparing import differences
 from scripts.lookups.pod import NoAnswer, sections_of
 from scripts.program.catalogue import DONE, FOUND

@@ -10,7 +10,8 @@ from aiokafka.errors import KafkaError
 
 from infra.process.environment import BadSetting
 from scripts.auditing.topics import CannotRead
-from scripts.brokers.addresses import NotUp, servers
+from scripts.brokers.addresses import NotUp
+from scripts.brokers.answering import servers
 from scripts.brokers.group_offsets import OffsetsUnknown, rest
 from scripts.brokers.lost_commands import Refused, fence_owners
 from scripts.brokers.reading import spans_of

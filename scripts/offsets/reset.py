@@ -10,7 +10,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from schemas.topics import Topic
-from scripts.brokers.addresses import Servers, servers
+from scripts.brokers.addresses import Servers
+from scripts.brokers.answering import servers
 from scripts.brokers.lost_commands import fence_owners
 from scripts.brokers.reading import spans_of
 from scripts.brokers.roles import ROLES

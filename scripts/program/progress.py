@@ -83,6 +83,12 @@ def progress(what: str) -> Iterator[Told]:
         shown.end()
 
 
+def note(line: str) -> None:
+    """Say at once why a command goes on without a result yet; silent as `progress` is."""
+    if _SHOWN.get():
+        print(line, file=sys.stderr, flush=True)
+
+
 @contextmanager
 def shown() -> Iterator[None]:
     """Show what `progress` is told meanwhile."""

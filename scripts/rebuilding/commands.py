@@ -10,7 +10,8 @@ from infra.process import settings
 from infra.process.environment import BadSetting
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.topics import CannotRead
-from scripts.brokers.addresses import NotUp, Servers, servers
+from scripts.brokers.addresses import NotUp, Servers
+from scripts.brokers.answering import servers
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
     command,
@@ -107,7 +108,8 @@ def recreate_topic(
     another is at it.
     Example: seatstream topics recreate section-status --dry-run
     """
-    where = servers().with_status(topic)
+    # The registry has a word in what is verified: not to be missed once the topic is gone.
+    where = servers(and_registry=True).with_status(topic)
     group = Settings.from_env({**os.environ, "KAFKA_BROKERS": where.brokers}).app_id
     step, is_there, holds_up = create_of(where, replication, partitions)
     if not holds_up:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import click
 from confluent_kafka import Producer
 
-from scripts.brokers.addresses import Servers, servers
+from scripts.brokers.addresses import Servers
+from scripts.brokers.answering import servers
 from scripts.brokers.reading import spans_of
 from scripts.letters.sending import NotSent, send_as_one, sender
 from scripts.program import options
@@ -96,7 +97,7 @@ def rebuild(
     Ends with 1 where a status is missing or wrong: then no newest status was removed.
     Example: seatstream topics rebuild section-status --report rebuilt.md
     """
-    where, second = servers().with_status(topic), None
+    where, second = servers(and_registry=not give_up).with_status(topic), None
     if to is not None:
         second = second_of(where, to, partitions, replication)
         where = second.where

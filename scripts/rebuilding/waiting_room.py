@@ -9,7 +9,8 @@ from redis.exceptions import RedisError
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.topics import CannotRead
 from scripts.auditing.waiting.lots import read
-from scripts.brokers.addresses import NotUp, address_needed, servers
+from scripts.brokers.addresses import NotUp
+from scripts.brokers.answering import redis_needed, servers
 from scripts.history.reading import Named, Unread
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
@@ -76,7 +77,7 @@ def rebuild_line(
     Stopped anywhere, run it again: it goes on where it is. Nobody begins while another is at it.
     Example: seatstream waiting-room rebuild 7 --dry-run
     """
-    url = url or address_needed("redis", "--redis")
+    url = redis_needed(url, "--redis")
     unread = Unread()
     openings: list[Opening] = []
     life = asyncio.run(life_of(url, event))

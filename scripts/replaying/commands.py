@@ -21,7 +21,8 @@ from scripts.auditing.log import writers_of
 from scripts.auditing.schemas import Avro, Unreadable, WireFormat
 from scripts.auditing.stored import Stored, opened
 from scripts.auditing.topics import BROKER_TIMEOUT_S, CannotRead, LogRecord, reading
-from scripts.brokers.addresses import NotUp, Servers, servers
+from scripts.brokers.addresses import NotUp, Servers
+from scripts.brokers.answering import servers
 from scripts.brokers.reading import spans_of
 from scripts.history.reading import each_line, stored
 from scripts.program.catalogue import DONE, FOUND

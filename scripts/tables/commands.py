@@ -10,7 +10,8 @@ import click
 
 from infra.process.environment import BadSetting
 from scripts.auditing.topics import CannotRead
-from scripts.brokers.addresses import NotUp, servers
+from scripts.brokers.addresses import NotUp
+from scripts.brokers.answering import servers
 from scripts.program.catalogue import CANNOT, DONE, FOUND
 from scripts.program.options import (
     command,

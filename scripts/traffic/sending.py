@@ -54,7 +54,11 @@ def schema_ids(
             listed = SchemaIdLog(brokers, kafka=kafka).read()
             known.check(listed)
             check_has(registry, listed, ids.by_id())
-    except (SchemaIdsError, RegistryUnavailableError) as error:
+    except RegistryUnavailableError as error:
+        raise NoBroker(
+            f"schema registry: {error}. Is it up, and is SCHEMA_REGISTRY_URL its address?"
+        ) from error
+    except SchemaIdsError as error:
         raise NoBroker(f"schema registry: {error}") from error
     except IdLogUnavailableError as error:
         raise NoBroker(f"{error}. Is the broker at {brokers} up?") from error

@@ -18,7 +18,7 @@ from random import Random
 from confluent_kafka import Producer
 
 from schemas.topics import CART_COMMANDS, PAYMENT_COMMANDS, SECTION_COMMANDS
-from scripts.brokers.addresses import servers
+from scripts.brokers.addresses import servers_named
 from scripts.traffic.opening import open_event
 from scripts.traffic.sending import CommandEncoders, schema_ids
 from state.domain.carts.statuses import OnFailure
@@ -61,7 +61,7 @@ class Buyers:
     """What is to be sent, by the time at which it is due."""
 
     def __init__(self, event_id: int) -> None:
-        self._where = servers()
+        self._where = servers_named()
         ids = schema_ids(self._where.registry_url, self._where.brokers)
         self._encoders, self._payments = CommandEncoders(ids), PaymentEncoders(ids)
         self._carts = CartEncoders(ids)

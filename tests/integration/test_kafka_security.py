@@ -131,7 +131,12 @@ class Locked:
 
     def said(self, user: str, name: str, *arguments: str) -> tuple[int, str]:
         """Run a script as a user; return its exit code and what it said."""
-        done = script(self._servers(self.certificate(user)), name, *arguments)
+        return self.said_with(self.certificate(user), name, *arguments)
+
+    def said_with(
+        self, environment: Mapping[str, str], name: str, *arguments: str
+    ) -> tuple[int, str]:
+        done = script(self._servers(environment), name, *arguments)
         return done.returncode, done.stdout + done.stderr
 
     def _servers(self, environment: Mapping[str, str]) -> Servers:
@@ -380,6 +385,12 @@ def test_who_is_not_let_in_says_why_and_no_secret(locked: Locked) -> None:
         "unknown-authority": (unknown_authority, "certificate verify failed"),
         "other-host": (other_host, "certificate verify failed"),
     }
+    code, said = locked.said_with(
+        locked.login("pods", "SCRAM-SHA-256", **wrong_password), "hanging_transactions"
+    )
+    assert code == 2
+    assert re.search("let nobody in: .*invalid credentials.*KAFKA_SASL_", said), said
+    assert SECRET[::-1] not in said
     workers = {
         name: locked.worker(name, **cases[name][0]).start("topology")
         for name in ("wrong-password", "unknown-authority")

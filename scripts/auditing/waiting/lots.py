@@ -9,7 +9,8 @@ import click
 from schemas.topics import WAITING_TURNS
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.topics import CannotRead
-from scripts.brokers.addresses import NotUp, Servers, servers
+from scripts.brokers.addresses import NotUp, Servers
+from scripts.brokers.answering import servers
 from scripts.history.reading import Named, Unread, decoded, each_line
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import command, failing, json_option, say

@@ -12,7 +12,7 @@ from scripts.brokers.addresses import (
     Servers,
     address_needed,
     address_of,
-    servers,
+    servers_named,
     topics_in,
 )
 
@@ -37,7 +37,7 @@ def up(home: Path) -> None:
 
 def test_the_stack_that_is_up_is_used(home: Path) -> None:
     up(home)
-    assert servers() == Servers("stack:1", "http://stack:2")
+    assert servers_named() == Servers("stack:1", "http://stack:2")
 
 
 def test_a_stack_lends_nothing_to_whoever_has_configured_another_system(
@@ -52,9 +52,9 @@ def test_a_stack_lends_nothing_to_whoever_has_configured_another_system(
     with pytest.raises(NotUp, match=r"set REDIS_URL, or give --redis"):
         address_needed("redis", "--redis")
     with pytest.raises(NotUp, match="not the one of the other addresses"):
-        servers()
+        servers_named()
     monkeypatch.setenv("KAFKA_BROKERS", "stack:1")
-    assert servers() == Servers("stack:1", "http://stack:2")
+    assert servers_named() == Servers("stack:1", "http://stack:2")
     assert address_needed("redis") == "redis://stack:3/0"
 
 
@@ -67,7 +67,7 @@ def test_the_part_without_an_address_is_named(
 ) -> None:
     monkeypatch.setenv(variable, "somewhere:1")
     with pytest.raises(NotUp, match=missing):
-        servers()
+        servers_named()
 
 
 def test_scripts_look_at_the_topic_of_statuses_that_pods_read(
@@ -75,7 +75,7 @@ def test_scripts_look_at_the_topic_of_statuses_that_pods_read(
 ) -> None:
     up(home)
     monkeypatch.setenv("SEATSTREAM_STATUS_TOPIC", "section-status-b")
-    found = servers()
+    found = servers_named()
     assert found.status.name == "section-status-b"
     assert found.status.records == SECTION_STATUS.records
     assert found.with_status("section-status") == Servers("stack:1", "http://stack:2")
@@ -84,11 +84,11 @@ def test_scripts_look_at_the_topic_of_statuses_that_pods_read(
     assert {*names} ^ {topic.name for topic in TOPICS} == {"section-status", "section-status-b"}
     monkeypatch.setenv("SEATSTREAM_STATUS_TOPIC", "section-commands")
     with pytest.raises(NotUp, match="SEATSTREAM_STATUS_TOPIC"):
-        servers()
+        servers_named()
 
 
 def test_a_setting_that_does_not_fit_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     up(home)
     monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "CARRIER_PIGEON")
     with pytest.raises(NotUp, match="KAFKA_SECURITY_PROTOCOL"):
-        servers()
+        servers_named()

@@ -13,6 +13,7 @@ import click
 import pytest
 from click.shell_completion import BashComplete
 
+from infra.stack.ports import free_ports
 from scripts.program import main as program
 from scripts.program.catalogue import COMMANDS, Command
 
@@ -33,7 +34,7 @@ TAKES_THE_STACK = {"topics", "schemas", "transactions", "commands", "offsets", "
 OF_THE_CHECKOUT = {"token", "topology"}
 """They write a file that they are told of, which a person can take away."""
 
-ENVIRONMENT = ("KAFKA_BROKERS", "SCHEMA_REGISTRY_URL", "REDIS_URL", "SEATSTREAM_POSTGRES_URL")
+ENVIRONMENT = ("KAFKA_BROKERS", "SCHEMA_REGISTRY_URL", "REDIS_URL", "DATABASE_URL")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
@@ -155,6 +156,28 @@ def test_a_command_without_what_it_asks_ends_with_2_and_says_why_in_lines_and_in
         assert "./scripts/stack up" in said
     assert program.run([*command.words, *arguments, "--json"]) == 2
     assert told(capsys.readouterr().out)["error"]
+
+
+@pytest.mark.parametrize(
+    "command", [one for one in OURS if one.name not in ASKS_NOBODY], ids=name_of
+)
+def test_a_command_whose_servers_are_dead_says_in_one_line_which_does_not_answer_and_what_to_set(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broker, registry, redis, table = free_ports(4)
+    addresses = [f"127.0.0.1:{broker}", f"http://127.0.0.1:{registry}"]
+    addresses += [f"redis://127.0.0.1:{redis}", f"postgresql://us@127.0.0.1:{table}/ours"]
+    for name, address in zip(ENVIRONMENT, addresses, strict=True):
+        monkeypatch.setenv(name, address)
+    arguments = [one for one in example_of(command, capfd) if one not in {"--dry-run", "--json"}]
+    arguments += ["--wait", "0"] if command.words[0] == "schemas" else []
+    assert program.run([*command.words, *arguments]) == 2
+    # Of the whole process: clients of C write there too.
+    out, err = capfd.readouterr()
+    [said] = (out + err).splitlines()
+    asked = re.findall(r"127\.0\.0\.1:\d+", said)
+    assert asked, said
+    assert re.search("KAFKA_BROKERS|SCHEMA_REGISTRY_URL|REDIS_URL|--wait", said), said
 
 
 @pytest.mark.parametrize("command", [one for one in OURS if one.name in ASKS_NOBODY], ids=name_of)

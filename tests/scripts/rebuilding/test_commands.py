@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scripts.brokers.addresses import Servers
+from scripts.brokers.addresses import NotUp, Servers
 from scripts.contracts.topics import Create
 from scripts.program.main import run
 from scripts.rebuilding import commands
@@ -21,6 +21,7 @@ WORDS = ["topics", "recreate", "section-status"]
 
 class World:
     def __init__(self) -> None:
+        self.has_registry = True
         self.made: list[str] = []
         self.found: Comparison = compare(STATE, TOLD)
         self.refusals: list[Refused | None] = []
@@ -31,11 +32,16 @@ class World:
         if refusal:
             raise refusal
 
+    def asked(self, *, and_registry: bool = False) -> Servers:
+        if and_registry and not self.has_registry:
+            raise NotUp("no schema registry answers")
+        return Servers("localhost:1", "http://localhost:1")
+
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
-    monkeypatch.setattr(commands, "servers", lambda: Servers("localhost:1", "http://localhost:1"))
+    monkeypatch.setattr(commands, "servers", made.asked)
     monkeypatch.setattr(commands, "create_of", lambda *_: made.planned)
     monkeypatch.setattr(commands, "check_at_rest", made.check)
     monkeypatch.setattr(commands, "recreate", lambda _, one: made.made.append(one.name))
@@ -121,3 +127,15 @@ def test_no_topic_is_deleted_that_nobody_writes_again(
     assert run(["topics", "recreate", topic, "--yes"]) == 2
     assert world.made == []
     assert topic in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["--dry-run", "--yes"])
+def test_nothing_is_deleted_or_planned_while_the_registry_that_verifies_it_does_not_answer(
+    how: str, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.has_registry = False
+    assert run([*WORDS, how]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "no schema registry answers" in err
+    assert world.made == []

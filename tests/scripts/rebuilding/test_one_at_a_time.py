@@ -80,7 +80,6 @@ def test_whatever_keeps_the_lease_from_lasting_is_told_once_and_hinders_nobody(
     monkeypatch.setattr(one_at_a_time, "_EVERY_S", 0.01)
     granted = b"*2\r\n:1\r\n:1\r\n"
     with _answering([granted, extended], then) as asked, alone(WHAT, asked.url):
-        assert capsys.readouterr().err == ""
         asyncio.run(until(lambda: len(asked.scripts) > 3))
     said = capsys.readouterr().err
     assert said.count("nobody else is told that you are at it; going on") == 1

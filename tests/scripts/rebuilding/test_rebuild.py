@@ -10,7 +10,7 @@ import pytest
 
 from schemas.topics import Topic
 from scripts.auditing.topics import LogRecord
-from scripts.brokers.addresses import Servers
+from scripts.brokers.addresses import NotUp, Servers
 from scripts.contracts.topics import Create
 from scripts.letters.letter import Sent
 from scripts.letters.sending import NotSent
@@ -31,6 +31,7 @@ class World:
     """dies_at: the name of a step before which somebody is stopped."""
 
     def __init__(self) -> None:
+        self.has_registry = True
         self.spans = {0: (2, 10), 1: (0, 4)}
         self.lines: list[Entry] = []
         self.done: list[str] = []
@@ -41,6 +42,11 @@ class World:
         self.fenced: list[str] = []
         self.topic = TOPIC
         self.removed_of: set[str] = set()
+
+    def asked(self, *, and_registry: bool) -> Servers:
+        if and_registry and not self.has_registry:
+            raise NotUp("no schema registry answers")
+        return Servers("localhost:1", "http://localhost:1")
 
     def step(self, name: str) -> None:
         if name == self.dies_at:
@@ -88,7 +94,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         yield
 
     for name, value in (
-        ("servers", lambda: Servers("localhost:1", "http://localhost:1")),
+        ("servers", made.asked),
         ("spans_of", lambda *_: made.spans),
         ("read_journal", lambda _: [*made.lines]),
         ("states_of", lambda _: STATE),
@@ -295,3 +301,16 @@ def test_f84_who_comes_second_is_told_who_is_at_it_and_ends_nothing(
         assert run([*WORDS, "--give-up"]) == 0
     world.dies_at = ""
     assert run([*WORDS, "--yes"]) == 0
+
+
+@pytest.mark.parametrize("how", ["--dry-run", "--yes"])
+def test_nothing_begins_or_is_planned_without_a_registry_but_what_is_under_way_can_be_given_up(
+    how: str, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.has_registry = False
+    assert run([*WORDS, how]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "no schema registry answers" in err
+    assert world.done == []
+    assert run([*WORDS, "--give-up", "--dry-run"]) == 1
