@@ -299,6 +299,8 @@ def adds_up(section: Section) -> bool:
 
 def judge_headers(record: LogRecord) -> None:
     """Raise Unreadable where a record has more headers, or larger ones, than a worker takes."""
+    if not record.headers:
+        return
     size = sum(len(name.encode()) + len(value or b"") for name, value in record.headers)
     if len(record.headers) > HEADERS_MAX or size > HEADERS_BYTES_MAX:
         raise Unreadable(f"{len(record.headers)} headers of {size} bytes")

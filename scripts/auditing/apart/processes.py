@@ -197,28 +197,36 @@ def all_judged(
     statuses: of all sections by their partition, where they lie elsewhere.
     """
     count = common.wanted.partitions
+    processes = max(1, min(processes, PROCESSES_MAX))
     asked = [
         (here, statuses and {part: statuses[part] for part in here})
-        for here in together(bounds_of(consumer, SECTION_COMMANDS))
+        for here in together(bounds_of(consumer, SECTION_COMMANDS), processes)
     ]
     found: dict[int, Told] = {}
     with progress("partitions judged") as told:
-        for several in _judged(common, consumer, asked, min(processes, len(asked), PROCESSES_MAX)):
+        for several in _judged(common, consumer, asked, min(processes, len(asked))):
             found |= {one.part.kept.partition: one for one in several}
             told(len(found), count)
     return found
 
 
-def together(commands: Bounds) -> list[list[int]]:
-    """Return the partitions in groups, none of which has too many commands and another one."""
+def together(commands: Bounds, processes: int) -> list[list[int]]:
+    """Return the partitions in groups, none of which has too many commands and another one.
+
+    Nor has any more than its share of the commands and another one, so that no process waits for
+    another that has nearly all; the largest partitions first, so that none of them is begun last.
+    """
+    sizes = {part: end - first for part, (first, end) in commands.items()}
+    most = min(COMMANDS_AT_ONCE, -(-sum(sizes.values()) // processes))
     groups: list[list[int]] = []
-    room = 0
-    for part, (first, end) in commands.items():
-        if not groups or end - first > room:
+    rooms: list[int] = []
+    for part in sorted(sizes, key=lambda one: -sizes[one]):
+        at = next((at for at, room in enumerate(rooms) if sizes[part] <= room), len(groups))
+        if at == len(groups):
             groups.append([])
-            room = COMMANDS_AT_ONCE
-        groups[-1].append(part)
-        room -= end - first
+            rooms.append(most)
+        groups[at].append(part)
+        rooms[at] -= sizes[part]
     return groups
 
 

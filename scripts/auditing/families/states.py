@@ -43,9 +43,9 @@ def compare(
     facts: Facts, notes: Notes, key: bytes, value: bytes | None, want: dict[str, Any], due_ms: int
 ) -> None:
     """Note a value that is missing, or is not what it must be."""
-    offset, where = facts.oracle.next_offset - 1, whose(key)
+    offset = facts.oracle.next_offset - 1
     if value is None:
-        notes.bad("I13", "lost write", offset, f"changelog lacks {key!r}", **where)
+        notes.bad("I13", "lost write", offset, f"changelog lacks {key!r}", **whose(key))
         return
     wanted = facts.stored.avro.encode(STATE_BY_TAG[key[:1]], want), due_ms
     # The other form of nearly every state would be made for nothing.
@@ -56,7 +56,7 @@ def compare(
         difference = differences("", want | {"due_ms": due_ms}, "", found)
     except Unreadable as error:
         difference = str(error)
-    notes.bad("I14", "wrong state", offset, f"{key!r}: {difference}", **where)
+    notes.bad("I14", "wrong state", offset, f"{key!r}: {difference}", **whose(key))
 
 
 def find_phantom(facts: Facts, notes: Notes, key: bytes, value: bytes) -> None:

@@ -143,6 +143,12 @@ class Section:
         row, seat = place
         return 0 <= row < len(self.rows) and 0 <= seat < len(self.rows[row].seats)
 
+    def has(self, part: dict[str, int]) -> bool:
+        """Say whether the section has every seat of a range; it has all of none."""
+        row, first, count = part["row"], part["first"], part["count"]
+        is_there = 0 <= row < len(self.rows) and 0 <= first
+        return count <= 0 or (is_there and first + count <= len(self.rows[row].seats))
+
     def holder(self, place: Place) -> str | None:
         """Return who has a seat."""
         return self.rows[place[0]].seats[place[1]]
@@ -328,7 +334,7 @@ def price_of(section: Section, places: list[Place]) -> dict[str, Any]:
     """Return what seats cost, looked up seat by seat, as the fields of an outcome."""
     plan = section.opened
     amount = 0
-    for row, seat in places:
+    for row, seat in places if plan["prices"] else ():
         category = category_of(plan["rows"][row], seat)
         amount += sum(one["amount"] for one in plan["prices"] if one["category"] == category)
     return {"amount": amount, "currency": plan["currency"]}

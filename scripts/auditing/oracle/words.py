@@ -85,8 +85,8 @@ class Reservation:
 
 def is_of(held: Reservation, request: dict[str, Any]) -> bool:
     """Say whether a reservation is what a request of this buyer and section names."""
-    names = ("userId", "section", "eventId")
-    return all(held.record["request"][name] == request[name] for name in names)
+    own, names = held.record["request"], ("userId", "section", "eventId")
+    return own is request or all(own[name] == request[name] for name in names)
 
 
 def started_before(held: Reservation, command: Command) -> Outcome | None:

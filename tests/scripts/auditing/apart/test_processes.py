@@ -2,7 +2,8 @@
 
 import gc
 import random
-from itertools import pairwise
+from itertools import combinations
+from math import ceil
 from typing import Any
 
 import pytest
@@ -71,18 +72,28 @@ def test_a_log_judged_by_partitions_is_judged_as_a_whole(
     assert found.excerpts.keys() == whole.excerpts.keys()
 
 
-@given(st.lists(st.integers(0, 7), min_size=1, max_size=9), st.integers(1, 9))
+@given(st.lists(st.integers(0, 7), min_size=1, max_size=9), st.integers(1, 9), st.integers(1, 4))
 def test_partitions_are_read_together_while_there_is_room_and_each_once(
-    counts: list[int], room: int
+    counts: list[int], room: int, several: int
 ) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(processes, "COMMANDS_AT_ONCE", room)
-        groups = together({part: (5, 5 + count) for part, count in enumerate(counts)})
-    assert [part for group in groups for part in group] == list(range(len(counts)))
-    assert all(len(one) == 1 or sum(counts[part] for part in one) <= room for one in groups)
-    # No two neighbours could have been one.
-    for one, other in pairwise(groups):
-        assert sum(counts[part] for part in one) + counts[other[0]] > room
+        groups = together({part: (5, 5 + count) for part, count in enumerate(counts)}, several)
+    assert sorted(part for group in groups for part in group) == list(range(len(counts)))
+    most = min(room, ceil(sum(counts) / several))
+    sizes = [sum(counts[part] for part in one) for one in groups]
+    for one, size in zip(groups, sizes, strict=True):
+        assert len(one) == 1 or size <= most
+    # No two could have been one, and no large partition begins behind a smaller one.
+    assert all(one + other > most for one, other in combinations(sizes, 2))
+    firsts = [counts[one[0]] for one in groups]
+    assert firsts == sorted(firsts, reverse=True)
+
+
+def test_two_processes_have_the_same_to_do_where_partitions_are_of_all_sizes() -> None:
+    sizes = [9_000, 100, 7_000, 200, 5_000, 300, 4_000, 400]
+    groups = together({part: (0, size) for part, size in enumerate(sizes)}, 2)
+    assert [sum(sizes[part] for part in one) for one in groups] == [13_000, 13_000]
 
 
 def test_money_is_judged_the_same_though_a_partition_has_no_purchase_of_its_own() -> None:

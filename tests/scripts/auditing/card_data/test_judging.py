@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from support.logs.audit_logs import AVRO, sealed, value_of
 from support.payments.shop import ID_BY_NAME, WIRE, Shop, whole_sale
 
-from scripts.auditing.card_data.judging import fields_of, has_many_digits, have_card
+from scripts.auditing.card_data.judging import (
+    fields_of,
+    has_many_digits,
+    have_card,
+    may_have_none,
+    where_card_is,
+)
 from scripts.auditing.checks import audit
+from scripts.auditing.issued.reading import OF_WORKERS
 from scripts.auditing.log import Log
 from scripts.auditing.report import as_text
 from scripts.auditing.topics import LogRecord
@@ -197,3 +204,21 @@ def test_i24_of_an_answer_what_was_said_is_looked_through_and_not_its_seal(whole
 @example(b"411-11111111111")
 def test_the_quick_search_finds_what_the_readable_one_does(value: bytes) -> None:
     assert has_many_digits(value) == (MANY_DIGITS.search(value) is not None)
+
+
+CARDS = (b"", CARD.encode(), b'"' + CARD.encode() + b'"', base64.b64encode(CARD.encode()))
+
+
+@given(
+    st.sampled_from(TOPICS),
+    st.sampled_from((None, b"k", OF_WORKERS + b"x")),
+    st.sampled_from(CARDS),
+    st.none() | st.sampled_from(CARDS),
+)
+def test_a_record_that_is_passed_over_has_no_number_anywhere(
+    topic: str, key: bytes | None, value: bytes, header: bytes | None
+) -> None:
+    headers = () if header is None else (("note", header),)
+    record = LogRecord(0, 0, key, value, headers)
+    assert not (may_have_none(record) and where_card_is(WIRE, topic, record))
+    assert may_have_none(LogRecord(0, 0, b"k", b"{}"))

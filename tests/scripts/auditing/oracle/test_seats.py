@@ -245,3 +245,10 @@ def test_a_window_without_an_end_stays_open() -> None:
     assert not is_window(6, 5)
     assert not is_window(-1, 0)
     assert not is_window(0, TIME_MS_MAX + 1)
+
+
+@given(st.integers(-2, 4), st.integers(-2, 8), st.integers(-2, 8))
+def test_a_range_is_there_where_each_of_its_seats_is(row: int, first: int, count: int) -> None:
+    section = section_of("....", ".....")
+    part = {"row": row, "first": first, "count": count}
+    assert section.has(part) == all(map(section.exists, places_of([part])))
