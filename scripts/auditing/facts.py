@@ -8,14 +8,13 @@ given the result and change none of it.
 from collections import defaultdict
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.topics import PAYMENT_COMMANDS, RESERVATION_OUTCOMES, SECTION_COMMANDS
 from scripts.auditing.log import Log
 from scripts.auditing.oracle.model import FREE_BYTES_MAX, Oracle
 from scripts.auditing.oracle.seats import Section
-from scripts.auditing.oracle.words import Reservation
-from scripts.auditing.purchases import Payment, Purchases, read_purchases
+from scripts.auditing.purchases import Payment, Purchases, is_of_cart, read_purchases
 from scripts.auditing.report import Notes, decimal, offset_of
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.stored import Stored, read_changelog
@@ -23,6 +22,8 @@ from scripts.auditing.topics import LogRecord
 
 HEADERS_MAX, HEADERS_BYTES_MAX = 100, 64 * 1024
 CAUSE = "dead-letter-cause"
+SAID = ("amount", "currency", "bookingNumber", "seats")
+"""What a word of the payments role says of a purchase."""
 # More than any section's record has room for: whoever wrote such an outcome, we count no further.
 SEATS_MAX = 8 * FREE_BYTES_MAX
 
@@ -152,20 +153,46 @@ class Facts:
         return self.read_to is not None and trigger >= self.read_to
 
 
+class PartExpected(NamedTuple):
+    """What a cart must have been told; as `Expected`, whose fields its body has, too."""
+
+    trigger: int
+    key: bytes
+    name: str
+    body: bytes
+
+
+class Done(NamedTuple):
+    """A payment of which a word must have been said.
+
+    offset: of the command that started it. said: what of its purchase a word says, too.
+    sold:   the seats of its reservation, where these are not the purchase's; None where they are.
+    """
+
+    offset: int
+    status: str
+    epoch: int
+    turns: int
+    said: Fields
+    sold: list[Fields] | None
+
+
 @dataclass(slots=True)
 class Kept:
     """What of a partition is compared with what lies in others, when all are read.
 
-    next_offset, read_to, carts: as in `Facts`.
-    done: payments of which a word must have been said, each with its reservation, if there is one.
+    It is kept of all partitions at once: so there is nothing in it but what is compared.
+
+    next_offset, read_to: as in `Facts`. carts: what they must have been told, as there.
+    done: by reservation.
     """
 
     partition: int
     allow_repeats: bool
     next_offset: int
     read_to: int | None
-    carts: dict[str, Expected]
-    done: dict[str, tuple[Payment, Reservation | None]]
+    carts: dict[str, PartExpected]
+    done: dict[str, Done]
 
     def is_ahead(self, trigger: int) -> bool:
         """As of `Facts`."""
@@ -175,18 +202,35 @@ class Kept:
 def kept_of(facts: Facts) -> Kept:
     """Return what is kept of a partition whose records go."""
     done = {
-        reservation_id: (payment, facts.oracle.reservations.get(reservation_id))
+        reservation_id: done_of(reservation_id, payment, facts.oracle)
         for reservation_id, payment in facts.purchases.by_id.items()
         if payment.is_told_of
+    }
+    carts = {
+        outcome_id: PartExpected(one.trigger, one.key, one.name, one.body)
+        for outcome_id, one in facts.carts.items()
     }
     return Kept(
         facts.partition,
         facts.allow_repeats,
         facts.stored.next_offset,
         facts.read_to,
-        facts.carts,
+        carts,
         done,
     )
+
+
+def done_of(reservation_id: str, payment: Payment, oracle: Oracle) -> Done:
+    """Return what is compared of a payment of which a word must have been said."""
+    stored, held = payment.stored, oracle.reservations.get(reservation_id)
+    assert stored is not None
+    sold = None
+    if payment.status == "DONE" and held is not None and not is_of_cart(reservation_id):
+        section = held.record["request"]["section"]
+        seats = [{"section": section, **part} for part in held.record["seats"]]
+        sold = None if stored["seats"] == seats else seats
+    said = {part: stored[part] for part in SAID}
+    return Done(payment.offset, payment.status, stored["epoch"], stored["turns"], said, sold)
 
 
 def facts_of(

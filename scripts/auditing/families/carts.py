@@ -8,15 +8,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from scripts.auditing.carts import Carts, Fields, PartTold, StoredCart
-from scripts.auditing.facts import Facts, Kept
+from scripts.auditing.facts import Facts, Kept, PartExpected
 from scripts.auditing.oracle.keys import PART_ID
 from scripts.auditing.report import Notes, Report, differences, offset_of
+from scripts.auditing.schemas import own_schemas
 
 UNDER_WAY = {"ASKING", "ENDING", "PAYING"}
 GONE = {"REJECTED", "RELEASED", "REFUNDED"}
 HAS_SEATS = {"UNSPECIFIED", "HELD", "PAYING", "SOLD"}
 # A part of which its section knows nothing: nobody survived it, or it went astray.
 NEVER: dict[str, str] = {"status": "UNSPECIFIED"}
+# What of a part is compared with its cart.
+COMPARED = ("request", "status", "amount", "decidedOffset")
 # Seats that somebody has who may yet give them back.
 OPEN = {"HELD", "PAYING"}
 
@@ -36,7 +39,7 @@ def check(kept: Kept, told_carts: Iterable[PartTold], notes: Notes) -> None:
         compare(kept, notes, told, is_again=times[outcome_id] > 1)
     for outcome_id, expected in kept.carts.items():
         if not times[outcome_id]:
-            where = expected.fields["request"]["reservationId"]
+            where = fields_of(expected)["request"]["reservationId"]
             message = f"{expected.name} {outcome_id} is missing"
             notes.bad("I8", "lost write", expected.trigger, message, reservation_id=where)
 
@@ -56,17 +59,23 @@ def compare(kept: Kept, notes: Notes, told: PartTold, *, is_again: bool) -> None
     elif told.record.key != expected.key or not told.is_home:
         anomaly, message = "wrong effect", f"{message} lies where no cart of its buyer is"
     elif (told.record.value or b"")[5:] != expected.body:
-        difference = differences(expected.name, expected.fields, "PartDecided", told.fields)
+        difference = differences(expected.name, fields_of(expected), "PartDecided", told.fields)
         anomaly, message = "wrong effect", f"{message}: {difference}"
     if anomaly:
         notes.bad("I8", anomaly, trigger, message, reservation_id=where)
 
 
+def fields_of(expected: PartExpected) -> Fields:
+    """Return the fields of what a cart must have been told."""
+    return own_schemas().decode(expected.name, expected.body)
+
+
 def add_parts(facts: Facts, carts: Carts) -> None:
-    """Note how the parts of carts stand in the sections of a partition."""
+    """Note how the parts of carts in a partition stand, and no more than is compared."""
     for reservation_id, held in facts.oracle.reservations.items():
         if PART_ID.fullmatch(reservation_id):
-            carts.truth[reservation_id].append((facts.partition, held.record))
+            standing = {name: held.record[name] for name in COMPARED}
+            carts.truth[reservation_id].append((facts.partition, standing))
 
 
 def standing_part(carts: Carts, cart_id: str, number: int) -> Fields:

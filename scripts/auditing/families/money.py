@@ -8,6 +8,7 @@ still waits for something is counted, and judged once it waits for nothing.
 from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from scripts.auditing.accounts import GATEWAY, Account, Order, accounts_of, judge_account
 from scripts.auditing.carts import Carts, PaidCart
@@ -299,7 +300,9 @@ def add_carts(facts: Facts, carts: Carts) -> None:
         stored, kept = payment.stored, kept_of(payment)
         if facts.log.ledger is not None and stored is not None and stored["gateway"] == GATEWAY:
             kept = accounts.get((payment_id, stored["epoch"]), Account("")).kept
-        paid = PaidCart(payment, kept, is_settled=is_settled(payment), is_asked=is_asked(payment))
+        # What was told of it on the way has been judged.
+        judged = replace(payment, told=[], captures=[])
+        paid = PaidCart(judged, kept, is_settled=is_settled(payment), is_asked=is_asked(payment))
         carts.payments[payment_id.removesuffix("_c")] = paid
 
 

@@ -8,45 +8,36 @@ the workers that issue may be away, or not be played at all.
 from collections import Counter
 from collections.abc import Iterator
 
-from scripts.auditing.facts import Kept
+from scripts.auditing.facts import SAID, Done, Kept
 from scripts.auditing.issued.reading import Issued, Word
-from scripts.auditing.purchases import Payment, is_of_cart
 from scripts.auditing.report import Notes, Report
 
 
 def judge_payments(kept: Kept, issued: Issued, report: Report) -> None:
     """Compare the payments of a partition with what was said of them."""
     notes = Notes(kept.partition, report)
-    for reservation_id, (payment, held) in kept.done.items():
-        stored = payment.stored
-        assert stored is not None
-        order_id = f"{reservation_id}.{stored['epoch']}.{kept.partition}"
-        if message := judge_payment(payment, issued.newest.get(order_id)):
-            where = {"reservation_id": reservation_id}
-            notes.bad("I26", "lost word", payment.offset, message, **where)
-        if payment.status == "DONE" and held is not None and not is_of_cart(reservation_id):
-            section = held.record["request"]["section"]
-            seats = [{"section": section, **part} for part in held.record["seats"]]
-            if stored["seats"] != seats:
-                message = f"{stored['seats']} are issued, and {seats} are sold"
-                where = {"reservation_id": reservation_id}
-                notes.bad("I26", "wrong seats", payment.offset, message, **where)
+    for reservation_id, done in kept.done.items():
+        where = {"reservation_id": reservation_id}
+        order_id = f"{reservation_id}.{done.epoch}.{kept.partition}"
+        if message := judge_payment(done, issued.newest.get(order_id)):
+            notes.bad("I26", "lost word", done.offset, message, **where)
+        if done.sold is not None:
+            message = f"{done.said['seats']} are issued, and {done.sold} are sold"
+            notes.bad("I26", "wrong seats", done.offset, message, **where)
 
 
-def judge_payment(payment: Payment, word: Word | None) -> str:
+def judge_payment(done: Done, word: Word | None) -> str:
     """Say what is wrong with the last word about a payment that was done once."""
-    stored, is_done = payment.stored, payment.status == "DONE"
-    assert stored is not None
+    is_done = done.status == "DONE"
     if word is None:
         return "nobody was told of it"
-    if word.turns > stored["turns"]:
+    if word.turns > done.turns:
         # It has moved since it was read.
         return ""
-    if word.is_valid != is_done or (is_done and word.turns != stored["turns"]):
+    if word.is_valid != is_done or (is_done and word.turns != done.turns):
         said = "confirmed" if word.is_valid else "revoked"
-        return f"{payment.status} at turn {stored['turns']}, and {said} at turn {word.turns}"
-    parts = ("amount", "currency", "bookingNumber", "seats")
-    differing = [part for part in parts if word.said[part] != stored[part]]
+        return f"{done.status} at turn {done.turns}, and {said} at turn {word.turns}"
+    differing = [part for part in SAID if word.said[part] != done.said[part]]
     return f"other {', '.join(differing)} than it has" if differing else ""
 
 

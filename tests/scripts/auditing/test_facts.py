@@ -1,20 +1,33 @@
 """What is read and folded of a partition, before anybody judges it."""
 
+import gc
+from collections import Counter
 from dataclasses import replace
+from types import FunctionType, ModuleType
 
 import pytest
+from support.carts.cart_logs import log_with_payments, paid
 from support.logs.audit_logs import START_MS, letter_headers, sound_log
+from support.payments.shop import whole_sale
 
+from scripts.auditing.checks import judge
 from scripts.auditing.facts import (
     HEADERS_BYTES_MAX,
     HEADERS_MAX,
+    Done,
+    Expected,
     Facts,
+    Told,
     Traces,
     facts_of,
     judge_headers,
     origin_of,
 )
 from scripts.auditing.log import Log
+from scripts.auditing.oracle.model import Oracle
+from scripts.auditing.oracle.seats import Section
+from scripts.auditing.oracle.words import Reservation
+from scripts.auditing.purchases import Payment
 from scripts.auditing.report import Notes, Report
 from scripts.auditing.schemas import Unreadable
 from scripts.auditing.topics import LogRecord
@@ -103,3 +116,31 @@ def test_the_origin_of_a_dead_letter_is_what_its_last_headers_say() -> None:
     assert origin_of(LogRecord(0, 0, None, None, (*letter_headers(1, 7, b""), *ours)), 2) == 41
     for headers in ((), ours[1:], (*ours, ("dead-letter-offset", "²".encode()))):
         assert origin_of(LogRecord(0, 0, None, None, headers), 2) == -1
+
+
+def kinds_in(*values: object) -> Counter[type]:
+    """Count all that these hold, whatever lies in whatever, by its kind."""
+    seen: dict[int, object] = {}
+    waiting = list(values)
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, type | ModuleType | FunctionType):
+            continue
+        seen[id(one)] = one
+        waiting += gc.get_referents(one)
+    return Counter(map(type, seen.values()))
+
+
+@pytest.mark.parametrize("log", [whole_sale().log(), log_with_payments(paid())])
+def test_of_a_partition_that_was_judged_nothing_is_kept_but_what_others_are_compared_with(
+    log: Log,
+) -> None:
+    parts = [judge(log, partition) for partition in range(log.partitions)]
+    told = [(part.kept, part.carts, part.claims) for part in parts]
+    kinds = kinds_in(*told)
+    assert kinds[Done] == sum(len(part.kept.done) for part in parts) > 0
+    assert not kinds.keys() & {LogRecord, Expected, Told, Facts, Oracle, Reservation, Section}
+    # Of a payment what it costs, and whose it is; of a cart's, how it stands.
+    of_carts = sum(len(part.carts.payments) for part in parts)
+    assert kinds[Payment] == of_carts
+    assert not any(paid.payment.told for part in parts for paid in part.carts.payments.values())
