@@ -9,7 +9,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from support.carts.carting import best, cart_id_of, extend_cart, open_cart, pay_cart, release_cart
+from support.carts.carting import (
+    best,
+    cart_id_of,
+    extend_cart,
+    open_cart,
+    party,
+    pay_cart,
+    release_cart,
+)
 from support.logs.role_logs import FOLDER, Form, flow, folded, ids_of, line_of
 from support.payments.claims import SECRET, completed, signed
 from support.payments.ledger import Ledger, said
@@ -162,6 +170,9 @@ class Day:
         self.carts += self.chance.random() < 0.9
         sections = self.chance.sample([A, B, C], self.chance.choice([1, 2, 2, 3]))
         items = [best(section, self.chance.choice([1, 1, 2])) for section in sections]
+        if self.chance.random() < 0.25:
+            # Larger than a row: it is parted inside the section, or over all that are named.
+            items = [party(sections[0], self.chance.choice([4, 11]), *sections[1:])]
         rule = self.chance.choice([OnFailure.RELEASE, OnFailure.KEEP])
         limits = self.chance.choice([UNLIMITED, UNLIMITED, Limits(6, 2)])
         pair = open_cart(own_id, *items, user=user, on_failure=rule, limits=limits)
@@ -211,7 +222,8 @@ class Day:
         """Have the allocation service answer what is due."""
         if (pending := self._pending(PURCHASE_CREATED.name)) is None:
             return
-        own_id = json.loads(pending.intent.payload)["purchase_id"]
+        # Without one it is told that an allocation has ended.
+        own_id = json.loads(pending.intent.payload).get("purchase_id", "over")
         status = self.chance.choice(["approved", "approved", "active", "rejected"])
         payload = json.dumps({"allocation_id": f"al-{own_id[:4]}", "status": status}).encode()
         told = Answer(result=Result.ANSWERED, payload=payload)

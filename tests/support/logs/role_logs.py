@@ -1,8 +1,8 @@
 """The recorded logs of roles: records of a source, what each led to, and the state behind it.
 
-    PYTHONPATH=.:tests python -m support.logs.day_of_sales v4
+    PYTHONPATH=.:tests python -m support.logs.day_of_sales v5
 
-writes tests/golden/logs/{role}/v4.jsonl for each role: the name is that of the release of the
+writes tests/golden/logs/{role}/v5.jsonl for each role: the name is that of the release of the
 schemas. Logs of sections alone, from before there were other roles, are beside those folders
 (`support.seats.golden_log`).
 
