@@ -66,10 +66,6 @@ class Row:
             return self.seat_labels[seat]
         return str(self.first_number + seat * self.number_step)
 
-    def seat_category(self, seat: int) -> str:
-        """Return the price category of the seat at this index."""
-        return self.seat_categories[seat] if self.seat_categories else self.category
-
 
 @dataclass(frozen=True, slots=True)
 class Rules:

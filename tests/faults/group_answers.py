@@ -10,7 +10,6 @@ from io import BytesIO
 from aiokafka.protocol.commit import OffsetFetchResponse_v3
 from faults.proxy import OFFSET_FETCH, Asked
 
-NOT_LEADER_OR_UNKNOWN = 3
 COORDINATOR_LOAD_IN_PROGRESS = 14
 COORDINATOR_NOT_AVAILABLE = 15
 NOT_COORDINATOR = 16

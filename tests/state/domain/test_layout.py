@@ -81,11 +81,9 @@ def test_the_first_fault_is_named_by_its_path(plan: Plan, path: str) -> None:
 
 
 def test_seats_are_named_by_number_or_by_label() -> None:
-    left = Row("A", 3, first_number=11, number_step=-2, category="stalls")
+    left = Row("A", 3, first_number=11, number_step=-2)
     assert [left.seat_label(seat) for seat in range(3)] == ["11", "9", "7"]
-    assert left.seat_category(2) == "stalls"
     assert PLAN.rows[1].seat_label(1) == "1b"
-    assert PLAN.rows[1].seat_category(1) == "y"
 
 
 def test_sections_with_equal_rows_share_their_layout() -> None:

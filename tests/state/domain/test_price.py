@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.seats.seatmap import category_of
 
 from state.domain.layout import ROW_SEATS_MAX, SEATS_PER_HOLD_MAX, Row, categories_of
 from state.domain.money import AMOUNT_MAX
@@ -44,7 +45,7 @@ def test_a_run_costs_what_its_seats_cost_one_by_one(drawn: list[Row], data: st.D
     row = drawn[index]
     first = data.draw(st.integers(0, row.seat_count - 1))
     count = data.draw(st.integers(1, row.seat_count - first))
-    slowly = sum(AMOUNTS[row.seat_category(seat)] for seat in range(first, first + count))
+    slowly = sum(AMOUNTS[category_of(row, seat)] for seat in range(first, first + count))
     prices = prices_of(drawn)
     assert prices.of_run(index, first, count) == slowly
     assert prices.of_ranges([(index, first, count)]) == slowly
@@ -58,7 +59,7 @@ def test_chosen_seats_cost_what_they_cost_one_by_one(
         (index, seat) for index, row in enumerate(drawn) for seat in range(row.seat_count)
     ]
     seats = data.draw(st.lists(st.sampled_from(everywhere), min_size=1, unique=True))
-    slowly = sum(AMOUNTS[drawn[row].seat_category(seat)] for row, seat in seats)
+    slowly = sum(AMOUNTS[category_of(drawn[row], seat)] for row, seat in seats)
     assert prices_of(drawn).of_ranges([(row, seat, 1) for row, seat in seats]) == slowly
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.records.plan_documents import content, hall, halls, plan, row, seat, zone
+from support.seats.seatmap import category_of
 
 from state.domain.layout import Row, SeatRange
 from state.plans.reading import parse_plan
@@ -152,7 +153,7 @@ def test_a_row_prints_any_labels_as_they_were_written(labels: list[str]) -> None
 @given(st.lists(st.sampled_from("AB"), min_size=1, max_size=6))
 def test_a_row_keeps_the_category_of_each_seat(categories: list[str]) -> None:
     row_read = row_of("1", [str(at) for at in range(len(categories))], (), categories)
-    assert [row_read.seat_category(at) for at in range(len(categories))] == categories
+    assert [category_of(row_read, at) for at in range(len(categories))] == categories
     assert bool(row_read.seat_categories) == any(a != b for a, b in pairwise(categories))
 
 

@@ -43,11 +43,6 @@ class RunningGateway:
     def ledger(self) -> LedgerContent:
         return read_ledger(self.process.ledger)
 
-    def crash_and_restart(self) -> None:
-        self.process.kill()
-        self.process.restart()
-        self.process.wait()
-
     @asynccontextmanager
     async def client(self, api_key: str = API_KEY) -> AsyncIterator[MockGateway]:
         gateway = MockGateway(self.process.url, api_key, Secrets(SECRET.encode()))

@@ -16,6 +16,11 @@ def row_of(line: str) -> Row:
     return Row(label="", seat_count=seats, aisles=tuple(aisles))
 
 
+def category_of(row: Row, seat: int) -> str:
+    """Return the price category of one seat, as a plan says it."""
+    return row.seat_categories[seat] if row.seat_categories else row.category
+
+
 def section(text: str, rule: OrphanRule = OrphanRule.PREFER) -> Section:
     """Return a section that looks like `text`; taken seats are held."""
     lines = text.split()

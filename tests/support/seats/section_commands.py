@@ -42,7 +42,6 @@ SKEW_MS = 5_000
 
 _ENCODERS = encoders(SECTION_COMMANDS, IDS)
 _IDENTITY = encoder("io.seatstream.types.RequestIdentity")
-_TICK = "Tick"
 
 Pair = tuple[bytes | None, bytes | None]
 
