@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -80,7 +81,6 @@ def queue_options(function: Callable[..., int]) -> Callable[..., int]:
 
 
 event_argument = click.argument("event", type=click.IntRange(0), required=False)
-items_argument = click.argument("items", metavar="ITEM...", nargs=-1, required=True)
 failures = failing(
     BadSetting, NotReady, NotUp, QueueAway, QueueUnreadable, SchemaIdsError, TopicMissing, OSError
 )
@@ -202,42 +202,100 @@ def list_dead(*, event: int | None, at: Where, as_json: bool) -> int:
     return FOUND if found else DONE
 
 
+@dataclass(frozen=True, slots=True)
+class DeadItems:
+    """Dead items that are to be changed, and how: the arguments of `requeue` and `remove`."""
+
+    items: Sequence[str]
+    at: Where
+    dry_run: bool
+    yes: bool
+    as_json: bool
+
+    def change(
+        self,
+        act: Callable[[BookingQueue, str], Awaitable[bool]],
+        question: str,
+        *,
+        plan: str,
+        done: str,
+    ) -> int:
+        """Change each of the items, and tell what came of it; return the exit code.
+
+        plan, done: what is said of a dead item before and after.
+        """
+        if self.dry_run:
+            self._tell(_asked(self.at, self._which_are_dead), plan)
+            return FOUND
+        confirmed(question, yes=self.yes)
+
+        async def ask(queue: BookingQueue) -> dict[str, bool]:
+            return {item: await act(queue, item) for item in self.items}
+
+        came = _asked(self.at, ask)
+        self._tell(came, done)
+        return DONE if all(came.values()) else FOUND
+
+    async def _which_are_dead(self, queue: BookingQueue) -> dict[str, bool]:
+        found = {item: await queue.look(item) for item in self.items}
+        return {
+            item: one is not None and one.status is ItemStatus.DEAD for item, one in found.items()
+        }
+
+    def _tell(self, came: Mapping[str, bool], word: str) -> None:
+        if self.as_json:
+            click.echo(json.dumps({"items": came}))
+            return
+        for item, is_dead in came.items():
+            click.echo(printable(f"{item} {word if is_dead else 'is not dead: left as it is'}"))
+
+
+def of_dead_items(function: Callable[[DeadItems], int]) -> Callable[..., int]:
+    """Give a command that changes dead items its arguments, as one."""
+
+    @click.argument("items", metavar="ITEM...", nargs=-1, required=True)
+    @queue_options
+    @dry_run_option
+    @yes_option
+    @json_option
+    @failures
+    @wraps(function)
+    def run(**named: Any) -> int:
+        return function(DeadItems(**named))
+
+    return run
+
+
 @command("requeue")
-@items_argument
-@queue_options
-@dry_run_option
-@yes_option
-@json_option
-@failures
-def requeue(*, items: tuple[str, ...], at: Where, dry_run: bool, yes: bool, as_json: bool) -> int:
+@of_dead_items
+def requeue(dead: DeadItems) -> int:
     """Have dead items tried anew, each at the end of its event's line, under a new key.
 
     Mend first what they died of. Exit codes: 0 done, 1 some item was not dead.
     Example: seatstream booking-queue requeue ITEM
     """
-    if dry_run:
-        return _planned(at, items, "would be tried anew", as_json=as_json)
-    confirmed(f"Have {len(items)} items tried anew?", yes=yes)
-    return _done(at, items, lambda queue, item: queue.requeue(item), "tried anew", as_json=as_json)
+    return dead.change(
+        lambda queue, item: queue.requeue(item),
+        f"Have {len(dead.items)} items tried anew?",
+        plan="would be tried anew",
+        done="tried anew",
+    )
 
 
 @command("remove")
-@items_argument
-@queue_options
-@dry_run_option
-@yes_option
-@json_option
-@failures
-def remove(*, items: tuple[str, ...], at: Where, dry_run: bool, yes: bool, as_json: bool) -> int:
+@of_dead_items
+def remove(dead: DeadItems) -> int:
     """Forget dead items for good: whoever asks for them is told that there is none.
 
     Exit codes: 0 done, 1 some item was not dead.
     Example: seatstream booking-queue remove ITEM
     """
-    if dry_run:
-        return _planned(at, items, "would be forgotten", as_json=as_json)
-    confirmed(f"Forget {len(items)} items?", yes=yes)
-    return _done(at, items, lambda queue, item: queue.remove(item), "removed", as_json=as_json)
+    return dead.change(
+        lambda queue, item: queue.remove(item),
+        f"Forget {len(dead.items)} items?",
+        plan="would be forgotten",
+        done="removed",
+    )
 
 
 @command("cleanup")
@@ -274,40 +332,3 @@ def cleanup(*, event: int | None, at: Where, dry_run: bool, as_json: bool) -> in
         else ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in moved.items())
     )
     return DONE
-
-
-def _done(
-    at: Where,
-    items: Sequence[str],
-    act: Callable[[BookingQueue, str], Awaitable[bool]],
-    word: str,
-    *,
-    as_json: bool,
-) -> int:
-    async def ask(queue: BookingQueue) -> dict[str, bool]:
-        return {item: await act(queue, item) for item in items}
-
-    came = _asked(at, ask)
-    _tell(came, word, as_json=as_json)
-    return DONE if all(came.values()) else FOUND
-
-
-def _planned(at: Where, items: Sequence[str], word: str, *, as_json: bool) -> int:
-    """Tell which of these items are dead, and so what would become of them."""
-
-    async def ask(queue: BookingQueue) -> dict[str, bool]:
-        found = {item: await queue.look(item) for item in items}
-        return {
-            item: one is not None and one.status is ItemStatus.DEAD for item, one in found.items()
-        }
-
-    _tell(_asked(at, ask), word, as_json=as_json)
-    return FOUND
-
-
-def _tell(came: Mapping[str, bool], word: str, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({"items": came}))
-        return
-    for item, is_dead in came.items():
-        click.echo(printable(f"{item} {word if is_dead else 'is not dead: left as it is'}"))

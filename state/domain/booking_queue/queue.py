@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
-from state.domain.booking_queue.items import Item
+from state.domain.booking_queue.items import Item, event_of
 from state.domain.booking_queue.statuses import DeadReason, ItemStatus
 
 LOOKED_AT_ONCE: Final = 100
@@ -132,6 +132,11 @@ class BookingQueue(Protocol):
 
     async def look(self, item_id: str) -> Item | None:
         """Return an item, or None where it was never there, or is over for too long."""
+        event_id = event_of(item_id)
+        if event_id is None:
+            return None
+        [item] = await self.look_all(event_id, (item_id,))
+        return item
 
     async def look_all(self, event_id: int, item_ids: Sequence[str]) -> tuple[Item | None, ...]:
         """Return items of one event, each as `look` does; `LOOKED_AT_ONCE` at most."""

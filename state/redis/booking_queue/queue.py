@@ -28,6 +28,7 @@ from state.domain.booking_queue.figures import (
 from state.domain.booking_queue.items import Item, event_of, item_id
 from state.domain.booking_queue.queue import (
     LOOKED_AT_ONCE,
+    BookingQueue,
     Enqueued,
     NotTaken,
     QueueAway,
@@ -66,8 +67,8 @@ _NEW, _MOVED_FIRST, _IS_TAKEN = 1, 2, 1
 _REFUSED: Final = {-1: NotTaken.FULL, -2: NotTaken.OTHER}
 
 
-class RedisBookingQueue:
-    """The queues of all events at one Redis, or of one cluster; a `BookingQueue`.
+class RedisBookingQueue(BookingQueue):
+    """The queues of all events at one Redis, or of one cluster.
 
     length_max: items of an event that are not over.
     """
@@ -93,13 +94,6 @@ class RedisBookingQueue:
         if came in _REFUSED:
             return _REFUSED[came]
         return Enqueued(_sure(made, told), came == _NEW)
-
-    async def look(self, item_id: str) -> Item | None:
-        event_id = event_of(item_id)
-        if event_id is None:
-            return None
-        [item] = await self.look_all(event_id, (item_id,))
-        return item
 
     async def look_all(self, event_id: int, item_ids: Sequence[str]) -> tuple[Item | None, ...]:
         assert len(item_ids) <= LOOKED_AT_ONCE

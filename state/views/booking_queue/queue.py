@@ -14,6 +14,7 @@ from typing import Final
 from state.domain.booking_queue.figures import REQUEST_BYTES_MAX
 from state.domain.booking_queue.items import Item, event_of, item_id
 from state.domain.booking_queue.queue import (
+    BookingQueue,
     Enqueued,
     NotTaken,
     QueueAway,
@@ -56,8 +57,8 @@ def wall_clock_ms() -> int:
     return int(1000 * time.time())
 
 
-class KafkaBookingQueue:
-    """The queues of all events of one log; a `BookingQueue`. All methods belong to one loop.
+class KafkaBookingQueue(BookingQueue):
+    """The queues of all events of one log. All methods belong to one loop.
 
     answer_s: longest wait for what a record did.
     """
@@ -92,13 +93,6 @@ class KafkaBookingQueue:
             return done.did
         assert done.item is not None
         return Enqueued(done.item, done.did)
-
-    async def look(self, item_id: str) -> Item | None:
-        event_id = event_of(item_id)
-        if event_id is None:
-            return None
-        [item] = await self.look_all(event_id, (item_id,))
-        return item
 
     async def look_all(self, event_id: int, item_ids: Sequence[str]) -> tuple[Item | None, ...]:
         items = self._known(event_id, item_ids)
