@@ -19,13 +19,13 @@ from scripts.brokers.answering import redis_needed, servers
 from scripts.command_line import printable
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
+    change_options,
     command,
     confirmed,
     dry_run_option,
     failing,
     is_all,
     json_option,
-    yes_option,
 )
 from serdes.registry.known_ids import SchemaIdsError
 from serdes.schema_source import SchemaSource
@@ -255,9 +255,7 @@ def of_dead_items(function: Callable[[DeadItems], int]) -> Callable[..., int]:
 
     @click.argument("items", metavar="ITEM...", nargs=-1, required=True)
     @queue_options
-    @dry_run_option
-    @yes_option
-    @json_option
+    @change_options
     @failures
     @wraps(function)
     def run(**named: Any) -> int:

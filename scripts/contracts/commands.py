@@ -11,12 +11,11 @@ from scripts.contracts.patient_registry import PATIENCE_S, PatientRegistry
 from scripts.contracts.promoting import planned, promote, release_of, versions_in
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
+    change_options,
     command,
     confirmed,
-    dry_run_option,
     failing,
     json_option,
-    yes_option,
 )
 from serdes.registry.client import RegistryRefusedError, RegistryUnavailableError
 
@@ -70,9 +69,7 @@ def versions(*, registry: str, wait: float, as_json: bool) -> int:
 @click.option("--from", "source", required=True, metavar="URL", help="Registry that has them.")
 @click.option("--to", "target", required=True, metavar="URL", help="Registry that gets them.")
 @wait_option
-@dry_run_option
-@yes_option
-@json_option
+@change_options
 @failing(*FAILURES)
 def promote_schemas(
     *, source: str, target: str, wait: float, dry_run: bool, yes: bool, as_json: bool

@@ -171,9 +171,7 @@ def show_letter(*, place: str, as_json: bool) -> int:
     help="Python file with transform(fields), which returns the fields to send, or None.",
 )
 @options.reason_option
-@options.dry_run_option
-@options.yes_option
-@options.json_option
+@options.change_options
 @options.failing(*FAILURES)
 @options.resumable
 def redrive(

@@ -20,14 +20,13 @@ from scripts.offsets.moving import committed_at_rest, move_group, settings_for
 from scripts.offsets.plan import NOWHERE, At, Impossible, as_text, moves
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
+    change_options,
     command,
     confirmed,
-    dry_run_option,
     failing,
     json_option,
     reason_option,
     somebody,
-    yes_option,
 )
 
 FAILURES = (
@@ -90,9 +89,7 @@ def _in_words(one: Mapping[str, Any]) -> str:
 @click.option("--to", required=True, metavar="OFFSET", help="A number, first or end.")
 @click.option("--give-up", is_flag=True, help="Pass over what nobody has decided.")
 @reason_option
-@dry_run_option
-@yes_option
-@json_option
+@change_options
 @failing(*FAILURES)
 def set_offsets(
     *,

@@ -61,9 +61,7 @@ class Anew(NamedTuple):
     help="Of a worker on this machine; may be repeated.",
 )
 @options.reason_option
-@options.dry_run_option
-@options.yes_option
-@options.json_option
+@options.change_options
 @options.failing(*FAILURES, InUse, Refused)
 @options.resumable
 def reset(

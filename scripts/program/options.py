@@ -24,6 +24,11 @@ reason_option = click.option(
 )
 
 
+def change_options(function: _Function) -> _Function:
+    """Give a command that changes something --dry-run, --yes and --json."""
+    return dry_run_option(yes_option(json_option(function)))
+
+
 CODES = """Exit codes: 0 done, 1 something was found or is left to do, 2 it could not be done,
 130 stopped with Ctrl-C."""
 

@@ -14,15 +14,14 @@ from scripts.brokers.addresses import NotUp, Servers
 from scripts.brokers.answering import servers
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
+    change_options,
     command,
     confirmed,
-    dry_run_option,
     failing,
     is_all,
     json_option,
     resumable,
     say,
-    yes_option,
 )
 from scripts.rebuilding import comparing
 from scripts.rebuilding.one_at_a_time import SomebodyIsAtIt, alone, lease_servers
@@ -84,9 +83,7 @@ def verify(*, topic: str, wait: float, report: Path | None, as_json: bool) -> in
 @replication_option
 @wait_option
 @report_option
-@dry_run_option
-@yes_option
-@json_option
+@change_options
 @failing(*FAILURES)
 @resumable
 def recreate_topic(

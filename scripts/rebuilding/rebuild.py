@@ -67,9 +67,7 @@ class Journal(NamedTuple):
 @click.option("--give-up", is_flag=True, help="End one that is under way; nothing was removed.")
 @report_option
 @options.reason_option
-@options.dry_run_option
-@options.yes_option
-@options.json_option
+@options.change_options
 @options.failing(*FAILURES, NotSent)
 @options.resumable
 def rebuild(

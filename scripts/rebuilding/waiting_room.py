@@ -14,14 +14,12 @@ from scripts.brokers.answering import redis_needed, servers
 from scripts.history.reading import Named, Unread
 from scripts.program.catalogue import DONE, FOUND
 from scripts.program.options import (
+    change_options,
     command,
     confirmed,
-    dry_run_option,
     failing,
     is_all,
-    json_option,
     resumable,
-    yes_option,
 )
 from scripts.program.progress import progress
 from scripts.rebuilding.one_at_a_time import SomebodyIsAtIt, alone, lease_servers
@@ -55,9 +53,7 @@ TURN_CHANGED = "TurnChanged"
 @click.option(
     "--despite-unreadable", is_flag=True, help="Go on without the records that cannot be read."
 )
-@dry_run_option
-@yes_option
-@json_option
+@change_options
 @failing(*FAILURES)
 @resumable
 def rebuild_line(

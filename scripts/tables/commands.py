@@ -14,13 +14,11 @@ from scripts.brokers.addresses import NotUp
 from scripts.brokers.answering import servers
 from scripts.program.catalogue import CANNOT, DONE, FOUND
 from scripts.program.options import (
+    change_options,
     command,
     confirmed,
-    dry_run_option,
     failing,
-    json_option,
     say,
-    yes_option,
 )
 from scripts.rebuilding.one_at_a_time import SomebodyIsAtIt, alone
 from scripts.tables.reading import TABLES, Found, stored
@@ -38,9 +36,7 @@ class Refused(Exception):
 
 
 @command("rebuild")
-@dry_run_option
-@yes_option
-@json_option
+@change_options
 @click.option(
     "--leave-out",
     type=click.IntRange(min=0),
