@@ -1,6 +1,7 @@
 """Runs Lua scripts by their digests, and sends a script to a server that does not have it."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha1
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -40,3 +41,12 @@ class Script:
         except NoScriptError:
             # The server never had it, or lost it in a restart.
             return await ask("EVAL", self.text, len(keys), *keys, *values)
+
+
+@contextmanager
+def read_as(unreadable: type[Exception]) -> Iterator[None]:
+    """Raise this error where an answer cannot be read: a stranger's bytes lie under our key."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise unreadable(str(error)) from error

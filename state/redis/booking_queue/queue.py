@@ -42,7 +42,7 @@ from state.domain.booking_queue.queue import (
 from state.domain.booking_queue.statuses import DeadReason, ItemStatus
 from state.redis.keys import QUEUE_EVENTS, booking_queue
 from state.redis.line import NoAnswer, TooManyAsk
-from state.redis.scripts import Ask, Script
+from state.redis.scripts import Ask, Script, read_as
 
 LISTED_MS: Final = 60_000
 """How long after its last item came an event without items is looked after: longer than the two
@@ -120,7 +120,7 @@ class RedisBookingQueue(BookingQueue):
                 came, ended, *told = await _TAKE.run(self._ask, booking_queue(event_id), values)
             self._tell(ended)
             if came == _IS_TAKEN:
-                with _as_unreadable():
+                with read_as(QueueUnreadable):
                     made = told[0].decode()
                 return Taken(_sure(made, told[1]), token)
             if came != _MOVED_FIRST:
@@ -148,7 +148,7 @@ class RedisBookingQueue(BookingQueue):
     async def line(self, event_id: int, first: int, most: int) -> tuple[Waits, ...]:
         with _as_away():
             told = await _LINE.run(self._ask, booking_queue(event_id), (first, first + most - 1))
-        with _as_unreadable():
+        with read_as(QueueUnreadable):
             return tuple(
                 Waits(item.decode(), user.decode(), place, int(tries), int(round_), ids)
                 for place, (item, user, tries, round_, ids) in enumerate(told, first + 1)
@@ -173,7 +173,7 @@ class RedisBookingQueue(BookingQueue):
     async def dead(self, event_id: int, most: int) -> tuple[str, ...]:
         with _as_away():
             page = await self._ask("ZRANGE", booking_queue(event_id)[5], 0, most - 1)
-        with _as_unreadable():
+        with read_as(QueueUnreadable):
             return tuple(item.decode() for item in page)
 
     async def requeue(self, item_id: str) -> bool:
@@ -189,7 +189,7 @@ class RedisBookingQueue(BookingQueue):
         values: list[Any] = [item.id, token, how, what, KEPT_MS, DEAD_MS, *pauses]
         with _as_away():
             recorded, status = await _SETTLE.run(self._ask, booking_queue(item.event_id), values)
-        with _as_unreadable():
+        with read_as(QueueUnreadable):
             return Settled(bool(recorded), ItemStatus(status.decode()) if status else None)
 
     async def _clean(self, event_id: int, most: int) -> Standing:
@@ -197,7 +197,7 @@ class RedisBookingQueue(BookingQueue):
         with _as_away():
             ended, *told = await _CLEAN.run(self._ask, booking_queue(event_id), values)
         self._tell(ended)
-        with _as_unreadable():
+        with read_as(QueueUnreadable):
             return Standing(*map(int, told))
 
     def _tell(self, ended: Sequence[bytes]) -> None:
@@ -232,14 +232,6 @@ def _as_away() -> Iterator[None]:
         raise QueueAway(f"{type(error).__name__}: {error}") from error
 
 
-@contextmanager
-def _as_unreadable() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, TypeError, AttributeError, LookupError) as error:
-        raise QueueUnreadable(str(error)) from error
-
-
 def _sure(item_id: str, told: Sequence[Any]) -> Item:
     item = _item(item_id, told)
     if item is None:
@@ -250,7 +242,7 @@ def _sure(item_id: str, told: Sequence[Any]) -> Item:
 def _item(item_id: str, told: Sequence[Any]) -> Item | None:
     if not told:
         return None
-    with _as_unreadable():
+    with read_as(QueueUnreadable):
         user, status, place, tries, round_, at, ends, request, outcome, reason, ids = told
         event_id = event_of(item_id)
         if event_id is None:

@@ -5,8 +5,7 @@ Redis' own, so that no pod's clock decides who comes first or who is gone. What 
 the effect of once.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
@@ -29,7 +28,7 @@ from state.domain.waiting.admission import (
 from state.domain.waiting.line import Fact, Stands, Step, Turn
 from state.domain.waiting.lots import LOT_BITS, NO_LOTS, NO_OPENING, Lots, Opening
 from state.redis.keys import WAITING_ROOMS, promotion, waiting_room
-from state.redis.scripts import Ask, Script
+from state.redis.scripts import Ask, Script, read_as
 
 LOOKED_AT_MAX: Final = 100
 """Users that one script looks at."""
@@ -246,7 +245,7 @@ class WaitingRooms:
             # A client makes a table of it, a plain connection hands the list over.
             is_table = isinstance(page, dict)
             steps = page if is_table else dict(zip(page[::2], page[1::2], strict=True))
-            with _as_unreadable():
+            with read_as(RoomUnreadable):
                 yield tuple(_fact(*pair) for pair in steps.items())
             if int(cursor) == 0:
                 return
@@ -349,16 +348,8 @@ class WaitingRooms:
 def _room(told: Sequence[Any]) -> Room | None:
     if not told:
         return None
-    with _as_unreadable():
+    with read_as(RoomUnreadable):
         return _read(told)
-
-
-@contextmanager
-def _as_unreadable() -> Iterator[None]:
-    try:
-        yield
-    except (ValueError, TypeError, AttributeError) as error:
-        raise RoomUnreadable(str(error)) from error
 
 
 def _read(told: Sequence[Any]) -> Room:
@@ -397,7 +388,7 @@ def _read(told: Sequence[Any]) -> Room:
 
 
 def _place(told: Sequence[Any]) -> Place:
-    with _as_unreadable():
+    with read_as(RoomUnreadable):
         standing, turn, rank, ends_ms, last_ms, unsaid = map(int, told)
         return Place(Standing(standing), turn, rank, ends_ms, last_ms, bool(unsaid))
 
@@ -409,5 +400,5 @@ def _fact(field: bytes, last_ms: bytes) -> Fact:
 
 def _turns(told: Sequence[bytes]) -> tuple[Turn, ...]:
     pairs = zip(told[::2], told[1::2], strict=True)
-    with _as_unreadable():
+    with read_as(RoomUnreadable):
         return tuple(Turn(user.decode(), int(turn)) for user, turn in pairs)
