@@ -241,21 +241,20 @@ class LookUps:
         is_unsure = bool(absent_ms and encoded.unknown)
         if is_unsure:
             age_ms = max(age_ms, absent_ms)
-        bound_ms = view.stale_after_ms
-        if question.max_staleness_ms is not None:
-            bound_ms = min(bound_ms, question.max_staleness_ms)
+        bound_ms = self._bound_ms(question)
         if refuses and late:
             raise _not_yet(late)
         if refuses and age_ms > bound_ms:
-            raise Problem.of(
-                ApiReason.STALE,
-                "Ask again later, or with on_stale=serve for what is known.",
-                headers=(retry_after(RETRY_MS),),
-                staleness_ms=age_ms,
-                bound_ms=bound_ms,
-            )
+            raise _too_old(age_ms, bound_ms)
         is_stale = is_unsure or bool(late) or age_ms > bound_ms
         return Answered(encoded, age_ms, bound_ms, is_stale, is_unsure)
+
+    def _bound_ms(self, question: Question) -> int:
+        """Return up to which age an answer is not stale: the asker may set less than the view."""
+        bound_ms = self._view.stale_after_ms
+        if question.max_staleness_ms is not None:
+            bound_ms = min(bound_ms, question.max_staleness_ms)
+        return bound_ms
 
     def _lost(self, question: Question) -> list[str]:
         """Return the sections whose tokens another history of the log gave out, as far as seen."""
@@ -360,4 +359,14 @@ def _not_yet(late: Sequence[str]) -> Problem:
         "Ask again later, or with on_stale=serve for what is known.",
         headers=(retry_after(RETRY_MS),),
         sections=list(late),
+    )
+
+
+def _too_old(staleness_ms: int, bound_ms: int) -> Problem:
+    return Problem.of(
+        ApiReason.STALE,
+        "Ask again later, or with on_stale=serve for what is known.",
+        headers=(retry_after(RETRY_MS),),
+        staleness_ms=staleness_ms,
+        bound_ms=bound_ms,
     )
