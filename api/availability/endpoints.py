@@ -267,12 +267,6 @@ class BatchAvailability(BaseModel):
     unknown_events: list[EventId]
 
 
-async def directly(request: Request) -> Direct:
-    """Return the look-up of a request that came through the framework."""
-    pod = pod_of(request)
-    return Direct(lambda scope, receive, send: answer(pod, scope, receive, send))
-
-
 _AGE: Final[dict[str, Any]] = {
     "ETag": {"description": "Of the content; an answer that is stale has another."},
     "Seatstream-Staleness-Ms": {"description": "As `staleness_ms`."},
@@ -338,7 +332,7 @@ async def event_availability(
     sections: SectionList = None,  # noqa: ARG001
 ) -> Response:
     """Return the free seats of an event, or of some of its sections, and how old that is."""
-    return await directly(request)
+    return Direct(partial(answer, pod_of(request)))
 
 
 @_look_up(
@@ -350,7 +344,7 @@ async def section_availability(
     section: Annotated[str, Path(pattern=r"^[A-Z0-9-]{1,32}$")],  # noqa: ARG001
 ) -> Response:
     """Return the free seats of one section; as an event with that one section."""
-    return await directly(request)
+    return Direct(partial(answer, pod_of(request)))
 
 
 @router.post("/v1/availability:batchGet", responses={200: {"model": BatchAvailability}})

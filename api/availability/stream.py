@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Annotated, Any, Final
 
@@ -364,5 +365,4 @@ async def event_stream(
     ] = None,
 ) -> Response:
     """Follow the free seats of an event as they change."""
-    pod = pod_of(request)
-    return Direct(lambda scope, receive, send: answer(pod, scope, receive, send))
+    return Direct(partial(answer, pod_of(request)))

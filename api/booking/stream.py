@@ -9,6 +9,7 @@ answered 204, by which a browser asks no more.
 """
 
 import asyncio
+from functools import partial
 from time import monotonic
 from typing import Annotated, Final
 
@@ -153,5 +154,4 @@ async def item_stream(
     last_event_id: LastEventId = None,  # noqa: ARG001
 ) -> Response:
     """Follow where a request in the booking queue stands as it changes."""
-    pod = pod_of(request)
-    return Direct(lambda scope, receive, send: answer(pod, scope, receive, send))
+    return Direct(partial(answer, pod_of(request)))

@@ -10,6 +10,7 @@ place alone, and dropped when nothing is taken at all.
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from time import monotonic
 from typing import Final
 
@@ -145,5 +146,4 @@ async def place_stream(
     last_event_id: LastEventId = None,  # noqa: ARG001
 ) -> Response:
     """Follow where the user stands as it changes."""
-    pod = pod_of(request)
-    return Direct(lambda scope, receive, send: answer(pod, scope, receive, send))
+    return Direct(partial(answer, pod_of(request)))
