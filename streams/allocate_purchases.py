@@ -52,6 +52,7 @@ CALL_MS: Final = 30_000
 PATH: Final = "/v1/allocations"
 PATH_OF_END: Final = f"{PATH}:end"
 _END: Final = "end"
+_END_OF: Final = "end_of"
 
 # The service's client gets less time than the executor gives, so that it can say why.
 _SHARE_OF_TIME: Final = 0.9
@@ -146,7 +147,7 @@ class Allocate:
         known = task.read(key, allocation_of) or Allocation(-1)
         is_end = _is_end(word)
         # Sent again after a dead letter, an end is told to the service again.
-        is_told_again = is_end and known.status == ENDED and word.revision == known.revision
+        is_told_again = is_end and word.revision == known.revision
         if word.revision <= known.revision and not is_told_again:
             # Older than what was acted on.
             return
@@ -164,8 +165,11 @@ class Allocate:
         task.put(ALLOCATED + word.purchase_id, stored_allocation(kept))
         if known.status in KEPT:
             self._tell(task, word, kept)
+        # Also where nothing was heard: a call that was given up may have allocated.
+        ended = {_END_OF: word.purchase_id.decode()}
         if known.allocation_id:
-            task.call(SERVICE, json.dumps({_END: known.allocation_id.decode()}).encode())
+            ended = {_END: known.allocation_id.decode()}
+        task.call(SERVICE, json.dumps(ended).encode())
 
     def answered(self, task: Task, payload: bytes) -> None:
         word = self._said(task)
@@ -234,19 +238,23 @@ class AllocationService:
         if self._calls is None:
             raise NotDone("this worker has no allocation service: see ADMIN_SERVICE_URL")
         asked = json.loads(intent.payload)
-        is_end = _END in asked
+        ended = {
+            name: asked[key]
+            for key, name in ((_END, "allocation_id"), (_END_OF, "purchase_id"))
+            if key in asked
+        }
         said = await self._calls.ask(
             "POST",
-            PATH_OF_END if is_end else PATH,
+            PATH_OF_END if ended else PATH,
             _SHARE_OF_TIME * intent.call_ms / 1000,
-            body={"allocation_id": asked[_END]} if is_end else asked,
+            body=ended or asked,
             headers={"Idempotency-Key": intent.idempotency_key},
         )
         if isinstance(said, Unavailable):
             raise NotDone(said.why, int(said.retry_after_s * 1000))
         if isinstance(said, Unknown):
             raise ServiceTrouble(said.why)
-        if is_end and said.status == HTTPStatus.NOT_FOUND:
+        if ended and said.status == HTTPStatus.NOT_FOUND:
             # What is not there has ended.
             return said.content
         if not 200 <= said.status < 300:

@@ -53,13 +53,24 @@ class Asked(NamedTuple):
         return cls(user_id, event_id, purchase_id)
 
 
-def ended_in(body: Any) -> str:
-    """Return which allocation has ended, of a request's JSON; raises ValueError for other ones."""
-    allocation_id = body.get("allocation_id") if isinstance(body, dict) else None
-    # Half a character raises here.
-    if not isinstance(allocation_id, str) or not allocation_id.encode():
-        raise ValueError("an object with allocation_id")
-    return allocation_id
+class Ended(NamedTuple):
+    """Which allocation has ended: by its own id, or by its purchase; the other one is empty."""
+
+    allocation_id: str = ""
+    purchase_id: str = ""
+
+    @classmethod
+    def of(cls, body: Any) -> Self:
+        """Return what a request's JSON says; raises ValueError for anything else."""
+        told = tuple(body.items()) if isinstance(body, dict) else ()
+        # Half a character raises here.
+        if len(told) != 1 or told[0][0] not in cls._fields or not _is_text(told[0][1]):
+            raise ValueError(f"an object with one of {', '.join(cls._fields)}")
+        return cls(**dict(told))
+
+
+def _is_text(told: Any) -> bool:
+    return isinstance(told, str) and 1 <= len(told.encode())
 
 
 class KeyReused(Exception):
@@ -97,10 +108,11 @@ class Books:
         self._file.execute("COMMIT")
         return found
 
-    def end(self, allocation_id: str) -> bool:
+    def end(self, ended: Ended) -> bool:
         """End an allocation, so that its buyer may have another; False where there is none."""
         changed = self._file.execute(
-            "UPDATE allocations SET status = 'ended' WHERE allocation_id = ?", (allocation_id,)
+            "UPDATE allocations SET status = 'ended' WHERE allocation_id = ? OR purchase_id = ?",
+            ended,
         )
         return changed.rowcount > 0
 

@@ -3,7 +3,7 @@
 POST /v1/allocations   Idempotency-Key: KEY   {"user_id", "event_id", "purchase_id"}
     201 made now, 200 there already: {"allocation_id", "status"}
     400 no such request, 422 the key came with another one
-POST /v1/allocations:end   {"allocation_id"}
+POST /v1/allocations:end   {"allocation_id"}, or {"purchase_id"} of whoever never heard one
     200 it has ended, now or before; 404 there is none, 400 no such request
 GET  /v1/allocations   200: all of them
 """
@@ -13,7 +13,7 @@ from json import JSONDecodeError
 
 from aiohttp import web
 
-from infra.allocation.books import Asked, Books, KeyReused, ended_in
+from infra.allocation.books import Asked, Books, Ended, KeyReused
 
 KEY_MAX = 255
 BODY_BYTES_MAX = 16 * 1024
@@ -48,7 +48,7 @@ def application(
 
     async def end(request: web.Request) -> web.Response:
         try:
-            is_there = books.end(ended_in(await request.json()))
+            is_there = books.end(Ended.of(await request.json()))
         except (ValueError, RecursionError) as error:
             return web.json_response({"error": f"{type(error).__name__}"}, status=400)
         return web.json_response({}, status=200 if is_there else 404)

@@ -54,6 +54,7 @@ class Allocating:
         )
         self.active: dict[tuple[str, int], str] = {}
         self.asked: list[str] = []
+        self.buyers: dict[str, tuple[str, int]] = {}
         self.made = 0
 
     def hears(self, user: str, revision: int, kind: str) -> None:
@@ -66,7 +67,11 @@ class Allocating:
         if "end" in said:
             self.active = {who: one for who, one in self.active.items() if one != said["end"]}
             return b"{}"
+        if "end_of" in said:
+            self.active.pop(self.buyers.get(said["end_of"], ("", 0)), None)
+            return b"{}"
         whose = said["user_id"], said["event_id"]
+        self.buyers[said["purchase_id"]] = whose
         if whose not in self.active:
             self.active[whose] = f"al-{self.made}-{said['user_id']}"
             self.made += 1
@@ -212,9 +217,33 @@ def test_an_end_that_the_service_does_not_hear_is_one_dead_letter_and_told_when_
     assert [status for _, status in allocating.statuses()] == [b"approved", b"ended"]
 
 
-def test_the_end_of_a_purchase_that_had_no_allocation_is_told_to_nobody() -> None:
+def test_a_purchase_whose_allocation_was_never_heard_of_leaves_none_behind_when_it_ends() -> None:
+    allocating = Allocating()
+    allocating.hears("ann", 1, "created")
+    for _ in range(5):
+        for pending in allocating.driver.intents(SOURCE, due=True):
+            allocating.serve(pending)
+            lost = Answer(result=Result.TIMED_OUT, may_have_run=True)
+            allocating.driver.answer(pending, lost)
+        allocating.driver.advance(60_000)
+    [_] = allocating.driver.dead_letters
+    assert [*allocating.active] == [("ann", 7)]
+    allocating.hears("ann", 3, "ended")
+    allocating.answer_all()
+    assert allocating.active == {}
+    assert allocating.told() == []
+    # Whoever buys again gets one of his own.
+    allocating.hears("ann", 4, "created")
+    allocating.answer_all()
+    assert allocating.told() == [(b"ann", b"al-1-ann")]
+
+
+def test_the_end_of_a_purchase_that_had_no_allocation_is_told_by_the_purchase_alone() -> None:
     allocating = Allocating()
     allocating.hears("ann", 3, "ended")
+    [pending] = allocating.driver.intents(SOURCE)
+    assert [*json.loads(pending.intent.payload)] == ["end_of"]
+    allocating.answer_all()
     assert allocating.told() == []
     assert list(allocating.allocations().values()) == [Allocation(3)]
 
@@ -338,6 +367,9 @@ def test_the_real_service_hears_of_an_end_as_often_as_it_is_told(tmp_path: Path)
         made = json.loads(await service.perform(intent()))
         for end in (made["allocation_id"], made["allocation_id"], "another/../one"):
             payload = json.dumps({"end": end}).encode()
+            await service.perform(replace(intent("k2"), payload=payload))
+        for purchase in ("p-0", "p-0", "another"):
+            payload = json.dumps({"end_of": purchase}).encode()
             await service.perform(replace(intent("k2"), payload=payload))
         again = json.loads(await service.perform(intent("k3")))
         assert again["allocation_id"] != made["allocation_id"]

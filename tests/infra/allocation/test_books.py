@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.allocation.books import Asked, Books, KeyReused
+from infra.allocation.books import Asked, Books, Ended, KeyReused
 
 ANN = Asked("ann", 7, "p-0")
 
@@ -50,13 +50,16 @@ def test_the_database_itself_holds_the_rule() -> None:
 def test_one_that_has_ended_makes_room_for_another_and_ends_once() -> None:
     with Books(Path(":memory:")) as books:
         made, _ = books.allocate("k", ANN)
-        assert books.end(made["allocation_id"])
-        assert books.end(made["allocation_id"])
-        assert not books.end("another")
+        assert books.end(Ended(made["allocation_id"]))
+        assert books.end(Ended(made["allocation_id"]))
+        assert not books.end(Ended("another"))
         again, is_new = books.allocate("k2", ANN)
         assert is_new
         assert again["allocation_id"] != made["allocation_id"]
         assert [one["status"] for one in books.all()] == ["ended", "approved"]
+        assert not books.end(Ended(purchase_id="another"))
+        assert books.end(Ended(purchase_id=ANN.purchase_id))
+        assert [one["status"] for one in books.all()] == ["ended", "ended"]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,9 @@ def test_an_end_is_heard_as_often_as_it_is_told() -> None:
                     made = await answer.json()
                 told = {"allocation_id": made["allocation_id"]}
                 cases: list[tuple[object, int]] = [(told, 200), (told, 200)]
+                by_purchase = {"purchase_id": BODY["purchase_id"]}
+                cases += [(by_purchase, 200), ({"purchase_id": "x"}, 404)]
+                cases += [({**told, **by_purchase}, 400), ({"purchase_id": 5}, 400)]
                 cases += [({"allocation_id": "x"}, 404), ({"allocation_id": 5}, 400), ([], 400)]
                 for body, status in (*cases, ({"allocation_id": "\ud800"}, 400), ({}, 400)):
                     async with client.post(f"{PATH}:end", json=body) as answer:
