@@ -23,6 +23,9 @@ TURN_S: Final = 0.5
 REST_S: Final = 30.0
 """How long whoever must not wait asks for a turn, and asks nobody after nobody has told it."""
 
+LEFT_S: Final = 60.0
+"""How long work is left to others without a pause: then it is done all the same."""
+
 log = logging.getLogger("seatstream.leases")
 
 
@@ -151,10 +154,16 @@ class PartitionLeases:
         self._ttl_ms = ttl_ms
         self._clock_s = clock_s
         self._of: dict[int, Lease] = {}
+        # Since when others have a partition's lease, and when they were last seen to.
+        self._left: dict[int, tuple[float, float]] = {}
         self._rests_until_s = 0.0
 
     async def turn(self, partition: int) -> bool | None:
-        """As `Lease.turn`, within `TURN_S`; where Redis told nothing it rests for `REST_S`."""
+        """As `Lease.turn`, within `TURN_S`; where Redis told nothing it rests for `REST_S`.
+
+        None also where others have had the lease for `LEFT_S`, whenever it was asked for: whoever
+        they are, such as another system at the same Redis, the work is not done by them.
+        """
         if self._clock_s() < self._rests_until_s:
             return None
         lease = self._of.get(partition)
@@ -163,12 +172,22 @@ class PartitionLeases:
             self._of[partition] = lease
         try:
             async with asyncio.timeout(TURN_S):
-                return await lease.hold()
+                is_ours = await lease.hold()
         except Exception as error:  # noqa: BLE001  (no error of a lease keeps anybody from work)
             if self._clock_s() >= self._rests_until_s:
                 log.warning("%s: nobody tells whose turn it is: %r", self._name, error)
             self._rests_until_s = self._clock_s() + REST_S
             return None
+        return True if is_ours else self._left_to_others(partition)
+
+    def _left_to_others(self, partition: int) -> bool | None:
+        now_s = self._clock_s()
+        since_s, seen_s = self._left.get(partition, (now_s, now_s))
+        if now_s - seen_s > self._ttl_ms / 1000:
+            # It was not asked for meanwhile: that is another lease.
+            since_s = now_s
+        self._left[partition] = since_s, now_s
+        return None if now_s - since_s >= LEFT_S else False
 
     async def close(self) -> None:
         """Give all leases up that can be within `TURN_S`, and end the connections."""

@@ -13,10 +13,10 @@ from support.redis.locking import TTL_MS, ask_of, redis_at
 from support.redis.nodes import servers
 
 from infra.stack.redis_server import RedisServer
-from state.redis.keys import lease
-from state.redis.lease import REST_S, Lease, Leases, PartitionLeases
+from state.redis.keys import LockKeys, lease
+from state.redis.lease import LEFT_S, REST_S, Lease, Leases, PartitionLeases
 from state.redis.redlock import Redlock
-from state.redis.seat_lock import SeatLock
+from state.redis.seat_lock import Acquired, Busy, SeatLock
 
 NAMES = iter(f"lease-{'ab'[n % 2]}{'x' * (n // 2)}" for n in range(40))
 
@@ -251,5 +251,35 @@ def test_a_worker_that_leaves_gives_its_partitions_leases_up(redis_url: str) -> 
         await ours.close()
         assert await other.turn(1)
         await other.close()
+
+    asyncio.run(go())
+
+
+class Taken(SeatLock):
+    """Locks that somebody else has."""
+
+    async def acquire(self, keys: LockKeys, owner: str, ttl_ms: int, **_: Any) -> Acquired:
+        assert owner
+        return Busy(keys.names, ttl_ms)
+
+
+def test_b80_what_others_have_for_a_minute_without_a_pause_is_done_all_the_same() -> None:
+    now_s = [0.0]
+
+    async def go() -> None:
+        ours = PartitionLeases(["redis://x"], "shared", 10_000, clock_s=lambda: now_s[0])
+        ours._leases.locks = Taken(ours._leases._clients[0].execute_command)
+        turns = []
+        for _ in range(int(LEFT_S / 5) + 1):
+            turns.append(await ours.turn(1))
+            # Of another partition it is not known.
+            assert await ours.turn(2 + len(turns)) is False
+            now_s[0] += 5.0
+        assert set(turns[:-1]) == {False}
+        assert turns[-1] is None
+        # The next time that it is wanted is another time.
+        now_s[0] += 11.0
+        assert await ours.turn(1) is False
+        await ours.close()
 
     asyncio.run(go())
