@@ -16,7 +16,7 @@ from schemas.topics import TOPICS, subject
 from serdes.avro.codegen import decoder, decoder_of, encoder
 from serdes.avro.general import flattened
 from serdes.avro.refused import Refused
-from serdes.avro.schema_files import SCHEMA_ROOT, current, inlined, load
+from serdes.avro.schema_files import SCHEMA_ROOT, current, inlined, release_paths, releases
 from serdes.avro.stored import stored_decoder
 from serdes.decoding import Decoded, TopicDecoder
 from serdes.registry.ids import RegisteredSchema, counted_ids
@@ -25,6 +25,9 @@ from state.records.names import IDENTITY_FIELDS
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "schemas"
 RELEASES = sorted(path.stem for path in GOLDEN.glob("v*.json"))
+FILES = {
+    path.name: files for path, files in zip(release_paths(SCHEMA_ROOT), releases(), strict=True)
+}
 UNRELEASED = "unreleased"
 HISTORY = SCHEMA_ROOT / "history"
 RECORDS = [name for topic in TOPICS for name in topic.records]
@@ -45,7 +48,7 @@ def golden(release: str) -> dict[str, Any]:
 UNCHANGED = [
     record
     for record in golden(RELEASES[-1])
-    if load(HISTORY / RELEASES[-1]).fingerprint(record) == current().fingerprint(record)
+    if FILES[RELEASES[-1]].fingerprint(record) == current().fingerprint(record)
 ]
 
 
@@ -53,7 +56,7 @@ def test_every_release_has_golden_bytes() -> None:
     folders = sorted(path.name for path in HISTORY.glob("v*"))
     assert RELEASES == folders
     for release in RELEASES:
-        assert golden(release).keys() == set(RECORDS) & load(HISTORY / release).by_name.keys()
+        assert golden(release).keys() == set(RECORDS) & FILES[release].by_name.keys()
 
 
 def test_what_no_release_has_yet_is_in_none() -> None:
@@ -93,7 +96,7 @@ def test_f89_golden_bytes_of_every_release_are_read_with_defaults_for_what_they_
         # What lies in a store says nothing of its schema.
         assert stored_decoder(record)(body, 0) == read
         return
-    files = load(HISTORY / release)
+    files = FILES[release]
     topics = TopicDecoder(topic, counted_ids())
     topics.learn(900, RegisteredSchema((subject(topic, record),), files.text(record)))
     assert topics.decode(header_of(900) + body) == Decoded(record, read)
@@ -114,7 +117,7 @@ def test_f89_a_reader_of_a_release_refuses_what_the_next_one_has_stored_with_mor
     earlier: str, later: str, record: str
 ) -> None:
     """Else two versions of the workers could decide one partition by turns."""
-    read = decoder_of(load(HISTORY / earlier).inlined(record))
+    read = decoder_of(FILES[earlier].inlined(record))
     with pytest.raises(Refused):
         read(bytes.fromhex(golden(later)[record]["bytes"]), 0)
 
