@@ -29,7 +29,7 @@ from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
-RATE = 60
+RATE = 20
 # They are drawn before the first is sent. All deaths are over after a fifth of it, but on a slow
 # machine.
 COMMANDS_MAX = 300 * RATE
