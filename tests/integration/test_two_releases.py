@@ -99,7 +99,8 @@ def rollout(tmp_path: Path) -> Iterator[Rollout]:
         admin = AdminClient({"bootstrap.servers": stack.kafka_brokers, "log_level": 2})
         carry_out(admin, plan(TOPICS, {}, PARTITIONS))
         where = addresses.Servers(stack.kafka_brokers, stack.registry_url)
-        workers = [Worker(name, where, tmp_path) for name in ("one", "two")]
+        roles = {"SEATSTREAM_ROLES": "seats"}
+        workers = [Worker(name, where, tmp_path, roles) for name in ("one", "two")]
         supervisor = Supervisor(workers)
         servers = Servers(stack.kafka_brokers, stack.registry_url, "", tmp_path)
         with running(workers):
