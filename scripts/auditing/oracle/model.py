@@ -612,7 +612,6 @@ class Oracle:
             ]
             section = self.sections[where] = Section(command, rows)
             blocked = places_of(command["blocked"])
-            section.give([(index, 0) for index in range(len(rows))], None)
             section.give(blocked, BLOCKED)
             section.blocked = len(blocked)
             section.ever_blocked = bool(blocked)
