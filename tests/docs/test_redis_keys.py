@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -136,3 +137,36 @@ def leases_taken() -> Iterator[str]:
 def test_the_table_of_leases_has_every_lease_that_is_taken() -> None:
     told = [code_in(row[0])[0] for row in table_rows(PAGE, "Leases")]
     assert sorted(told) == sorted(leases_taken())
+
+
+# As source documents 000 and 004 write them; {}: whatever is between braces there.
+THEIRS = {
+    "S000.7": {"PROMOTION_TASK_LIST:{}"},
+    "S000.12": {
+        *(
+            "WAITING:{}",
+            "WAITING_QUEUE_IDX",
+            "WAITING_QUEUE_INDEX_RECORD:{}",
+            "WAITING_USER_IDS:{}",
+        ),
+        *("ENTRY_QUEUE_SLOTS", "ENTRY", "ENTRY_QUEUE", "DISPATCH:{}"),
+        *("ENTRY_TOKEN:{}", "ENTRY_EVENT:{}", "USER_QUEUE_EVENT:{}", "event_statuses"),
+    },
+    "S004.9": {
+        *("booking-queue:{}", "booking-queue-positions:{}", "booking:active-queues"),
+        *("booking:item-event-map", "booking-timeouts", "booking-timeouts:{}"),
+        *("booking-status:{}", "booking:dlq:{}", "booking:dlq:items", "booking:dlq:stats"),
+        "booking-lock:{}",
+    },
+}
+
+
+def test_s000_12_s004_9_every_key_of_the_documents_is_one_of_ours_or_said_to_be_none() -> None:
+    rows = table_rows(PAGE, "Names in the source documents")
+    told = {re.sub(r"\{[^}]*\}", "{}", name) for row in rows for name in code_in(row[0])}
+    assert told == set[str]().union(*THEIRS.values())
+    for row in rows:
+        ours = [name for name in code_in(row[1]) if ":" in name or "-" in name]
+        assert ours or row[1].strip() == "none", row
+        for name in ours:
+            assert f"{keys.PREFIX}{name}" in documented(), name

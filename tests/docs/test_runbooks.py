@@ -101,3 +101,17 @@ def test_every_row_says_what_to_do_and_how_to_know_that_it_is_over() -> None:
     page = (DOCS / "runbooks" / "alarms.md").read_text("utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| ") and "---" not in line]
     assert all(len(row.split("|")) == 6 and all(row.split("|")[1:5]) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("metric", "most"),
+    [
+        ("seatstream_booking_queue_length", "50,000"),
+        ("seatstream_booking_processing_duration_seconds", "10 for one in a hundred"),
+        ("seatstream_lag_records", "10,000"),
+    ],
+)
+def test_s004_19_alarms_ring_at_the_figures_of_the_document(metric: str, most: str) -> None:
+    page = (DOCS / "runbooks" / "alarms.md").read_text("utf-8")
+    alarms = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")]
+    assert [one for one in alarms if one.startswith(f"`{metric}` above {most}")]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.admission.pool import Pool
+from api.admission.pool import DRAIN_S, QUEUED_MAX, WARNED_PERCENT, Pool
+from api.settings import ApiSettings
 
 
 @given(st.integers(1, 5), st.integers(1, 6), st.lists(st.booleans(), max_size=30))
@@ -130,3 +131,9 @@ def test_s000_8_closing_waits_for_what_is_under_way_but_not_for_ever() -> None:
         assert all(isinstance(end, asyncio.CancelledError) for end in await never)
 
     asyncio.run(go())
+
+
+def test_s000_8_ten_members_take_from_a_hundred_that_wait_and_have_half_a_minute_to_end() -> None:
+    """The size is a setting; the rest is as source document 000 says."""
+    assert ApiSettings().promoters == 10
+    assert (QUEUED_MAX, WARNED_PERCENT, DRAIN_S) == (100, 80, 30.0)

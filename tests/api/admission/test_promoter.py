@@ -14,7 +14,7 @@ from support.waiting.proving import set_up
 
 from api.admission import promoter as promoting
 from api.admission.desk import WaitingDesk
-from api.admission.promoter import RETURNED_PERCENT, Promoter, supply_of
+from api.admission.promoter import EVERY_S, RETURNED_PERCENT, Promoter, supply_of
 from api.building import pod_of
 from api.settings import ApiSettings
 from infra.stack.redis_server import RedisServer
@@ -212,3 +212,7 @@ def test_u6_d35_what_can_be_bought_is_what_is_free_and_what_holds_bring_back() -
         assert supply(8) is None
 
     asyncio.run(go())
+
+
+def test_s000_11_a_cycle_begins_each_second() -> None:
+    assert EVERY_S == 1.0

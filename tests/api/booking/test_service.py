@@ -262,6 +262,15 @@ def test_s004_19_each_kind_of_call_is_limited_by_its_user(redis_url: str) -> Non
         assert told["seatstream-reason"] == "TOO_MANY_REQUESTS"
         assert int(str(told["retry-after"])) >= 1
         await one.stub.EnqueueBooking(wish(), metadata=of("ben"))
+        # Ten times a user takes something back, and asks for a place sixty times, in a minute.
+        back = messages.CancelQueueItemRequest(queue_item_id=item_id("ann", "k-0", EVENT))
+        place = messages.GetQueuePositionRequest(queue_item_id=back.queue_item_id)
+        calls = ((10, one.stub.CancelQueueItem, back), (60, one.stub.GetQueuePosition, place))
+        for most, call, request in calls:
+            for _ in range(most):
+                await call(request, metadata=of("ann"))
+            found = await refused(call(request, metadata=of("ann")))
+            assert found == ("RESOURCE_EXHAUSTED", "TOO_MANY_REQUESTS")
 
     run(redis_url, test, is_free=False)
 

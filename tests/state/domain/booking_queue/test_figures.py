@@ -1,4 +1,4 @@
-"""S004.3, S004.5, S004.10: pauses, estimates and the turns of events."""
+"""S004.3, S004.5, S004.7, S004.9, S004.10: pauses, estimates, bounds and the turns of events."""
 
 from itertools import pairwise
 
@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.domain.booking_queue.figures import (
+    CLEAN_EVERY_MS,
+    CLEANED_AT_ONCE,
+    DEAD_MS,
+    ITEM_MS,
     LEASE_MS,
+    LENGTH_MAX,
     RETRIES_MAX,
     expected_wait_ms,
     in_turn,
@@ -30,6 +35,22 @@ def test_s004_10_no_pause_is_longer_than_thirty_seconds(monkeypatch: pytest.Monk
 def test_a_lease_outlives_the_deadlines_of_an_attempt() -> None:
     """An attempt is two calls of 30 s at most."""
     assert LEASE_MS >= 2 * 30_000
+
+
+def test_s004_7_an_item_has_a_quarter_of_an_hour_and_each_half_minute_a_hundred_are_cleaned() -> (
+    None
+):
+    assert (ITEM_MS, CLEAN_EVERY_MS, CLEANED_AT_ONCE) == (900_000, 30_000, 100)
+
+
+def test_s004_9_a_worker_has_an_item_for_two_minutes_and_the_dead_are_kept_for_thirty_days() -> (
+    None
+):
+    assert (LEASE_MS, DEAD_MS) == (120_000, 2_592_000_000)
+
+
+def test_s004_10_an_event_has_a_hundred_thousand_items_at_most() -> None:
+    assert LENGTH_MAX == 100_000
 
 
 def test_s004_3_each_place_is_expected_to_take_five_seconds() -> None:

@@ -1,8 +1,14 @@
-"""S004.13: the life of an item is a table, and nothing but the table."""
+"""S004.12, S004.13: the life of an item is a table, and nothing but the table."""
 
 import pytest
 
-from state.domain.booking_queue.statuses import OVER, TRANSITIONS, ItemStatus, Move
+from state.domain.booking_queue.statuses import (
+    OVER,
+    TRANSITIONS,
+    DeadReason,
+    ItemStatus,
+    Move,
+)
 from state.domain.transitions import IllegalTransition, advance
 
 LEGAL = {
@@ -40,3 +46,11 @@ def test_what_is_over_is_moved_by_an_operator_alone() -> None:
     moved = {move for status in OVER for move in TRANSITIONS[status]}
     assert moved == {Move.REQUEUED}
     assert {*TRANSITIONS} - OVER == {ItemStatus.WAITING, ItemStatus.PROCESSING}
+
+
+def test_s004_12_s004_13_reasons_and_statuses_have_the_names_of_the_document() -> None:
+    assert {*DeadReason} == {
+        *("max_retries_exceeded", "circuit_breaker_open", "invalid_data"),
+        *("service_error", "timeout", "unknown"),
+    }
+    assert {*ItemStatus} >= {"waiting", "processing", "completed", "expired"}
