@@ -54,9 +54,12 @@ from scripts.traffic.sending import NoBroker, schema_ids
 from serdes.registry.client import RegistryRefusedError, RegistryUnavailableError
 from state.views.availability.statuses import STALE_AFTER_MS
 
-# Of the buyers so many commands a second pay at the gateway, which is what two busy processors
-# settle beside the others: all of a small sale, and one in ten of the whole arena's.
-PAYING_PER_S = 250.0
+# Of the buyers so many commands a second pay at the gateway, about a thousand in all, so that what
+# befalls one in a hundred befalls some: all of a small sale, one in twenty of the whole arena's.
+PAYING_PER_S = 120.0
+
+# What is sold, and the partitions of each topic, so that it all takes about a minute.
+SEATS, PARTITIONS = 12_000, 8
 
 # A dozen users buy for a whole arena.
 POD_SETTINGS = {
@@ -87,6 +90,13 @@ def worker_settings(stack: Stack, redis_url: str, rebuild: Rebuild | None) -> di
         "REDIS_URL": redis_url,
     }
     return WORKER_SETTINGS | addresses | retelling(rebuild)
+
+
+def size_of(arguments: argparse.Namespace) -> tuple[int | None, int | None]:
+    """Return the seats to sell and the partitions of each topic; None: all, and as listed."""
+    if arguments.full:
+        return None, arguments.partitions
+    return arguments.seats or SEATS, arguments.partitions or PARTITIONS
 
 
 @contextmanager
@@ -131,19 +141,17 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
             home / "servers", parts={"kafka", "redis", "gateway"}, fast_jit=True, throw_away=True
         )
         opened.enter_context(stack)
-        seating = demo_plan(arguments.seats)
+        seats, partitions = size_of(arguments)
+        seating = demo_plan(seats)
         rate = arguments.rate or max(100.0, seating.seat_count / 20)
         paying = min(1.0, PAYING_PER_S / rate)
-        prepare_topics(stack.kafka_brokers, display, arguments.partitions)
+        prepare_topics(stack.kafka_brokers, display, partitions)
         where = Servers(stack.kafka_brokers, registry.result())
         display.say(str(where))
         rebuild = opened.enter_context(rebuilding(where, home)) if arguments.rebuild else None
-        workers = [
-            Worker(
-                f"worker-{number}", where, home, worker_settings(stack, stack.redis_url, rebuild)
-            )
-            for number in range(1, arguments.workers + 1)
-        ]
+        settings = worker_settings(stack, stack.redis_url, rebuild)
+        names = [f"worker-{number}" for number in range(1, arguments.workers + 1)]
+        workers = [Worker(name, where, home, settings) for name in names]
         opened.enter_context(running(workers))
         display.say(
             f"{seating.name}: {seating.seat_count} seats in {len(seating.sections)} sections;"
@@ -165,6 +173,8 @@ def run(arguments: argparse.Namespace, display: Display) -> int:
         pages = Pages(where, home, WORKER_SETTINGS, stack.redis_url, display.say)
         gateway = GatewayControl(stack.gateway.control_url, arguments.seed)
         supervisor = Supervisor(workers, display.say)
+        display.say("an API pod starts, too")
+        pod.start()
         open_arena(where, seating, ids, supervisor, display)
         display.begin_table()
         faults = draw_faults(random.Random(arguments.seed)) if arguments.faults else ()  # noqa: S311
@@ -188,11 +198,14 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="demo",
         description="scripts/demo --help tells more.",
     )
-    parser.add_argument("--seats", type=int, help="about how many; the whole arena by default")
+    parser.add_argument("--seats", type=int, help=f"about how many; {SEATS:,} by default")
+    parser.add_argument(
+        "--full", action="store_true", help="the whole arena, with partitions as listed"
+    )
     parser.add_argument("--rate", type=float, help="commands a second; by default a sale of 30 s")
     parser.add_argument("--seed", type=int, default=1, help="of the buyers and the faults")
     parser.add_argument("--workers", type=int, default=2, help="worker processes, default 2")
-    parser.add_argument("--partitions", type=int, help="of each topic; by default as listed")
+    parser.add_argument("--partitions", type=int, help=f"of each topic; {PARTITIONS} by default")
     parser.add_argument("--faults", action="store_true", help="two more, drawn by the seed")
     parser.add_argument("--rebuild", action="store_true", help="write the statuses anew meanwhile")
     parser.add_argument("--waiting-room", action="store_true", help="a crowd waits for a hall")
@@ -209,7 +222,15 @@ def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--workers: 1 to 16")
     if arguments.partitions is not None and not 1 <= arguments.partitions <= 100:
         parser.error("--partitions: 1 to 100")
-    is_other = arguments.faults or arguments.rebuild or arguments.rate or arguments.redis_keys
+    if arguments.full and arguments.seats is not None:
+        parser.error("--full is every seat: leave --seats out")
+    is_other = (
+        arguments.full
+        or arguments.faults
+        or arguments.rebuild
+        or arguments.rate
+        or arguments.redis_keys
+    )
     if arguments.waiting_room and is_other:
         parser.error(
             "--waiting-room goes with --seats, --seed, --workers, --partitions and --summary"

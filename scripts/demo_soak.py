@@ -1,6 +1,7 @@
 """Runs the demo again and again with the least priority beside busy loops, and counts how it ends.
 
-A slow machine is where waits turn out to be guesses: every run must be exact all the same.
+A slow machine is where waits turn out to be guesses: every run must be exact all the same. Where
+nothing is said of its size, the whole arena is sold (`--full`).
 
     python -m scripts.demo_soak --runs 20 --seats 5000
 """
@@ -38,6 +39,14 @@ def busy_loops(count: int, log: Path) -> Iterator[None]:
             child.kill()
 
 
+def options_of(rest: Sequence[str]) -> list[str]:
+    """Return the options of each demo: those given, and `--full` where no size is among them."""
+    # Ends here for what the demo does not know either.
+    asked = arguments_of(rest)
+    is_sized = asked.full or asked.waiting_room or asked.seats is not None
+    return [*rest] if is_sized else [*rest, "--full"]
+
+
 def run_once(options: Sequence[str], log: Path) -> int:
     """Run one demo with the least priority; return its exit code. None outlives us."""
     command = ["nice", "-n", "19", sys.executable, "-m", "scripts.demo", *options]
@@ -64,14 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first run; then one more each")
     parser.add_argument("--logs", type=Path, default=ROOT / ".run" / "demo-soak")
     arguments, rest = parser.parse_known_args(argv)
-    # Ends here for what the demo does not know either.
-    arguments_of(rest)
+    options = options_of(rest)
     arguments.logs.mkdir(parents=True, exist_ok=True)
     codes: Counter[int] = Counter()
     with busy_loops(arguments.busy, arguments.logs / "busy.log"):
         for seed in range(arguments.seed, arguments.seed + arguments.runs):
             log, began_s = arguments.logs / f"seed-{seed}.log", monotonic()
-            code = run_once(["--seed", str(seed), *rest], log)
+            code = run_once(["--seed", str(seed), *options], log)
             codes[code] += 1
             last = log.read_text(errors="replace").strip().splitlines()[-1:]
             print(f"seed {seed}: {code} in {monotonic() - began_s:.0f} s {last}", flush=True)

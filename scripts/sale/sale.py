@@ -32,8 +32,9 @@ SESSION_TIMEOUT_S = 6.0
 PAUSE_S = SESSION_TIMEOUT_S + 2
 READY_TIMEOUT_S = 60.0
 WAKE_TIMEOUT_S = 20.0
-# When the chaos comes, as shares of the seats sold.
-KILL_AT, OUTAGE_AT, PAUSE_AT = 0.2, 0.35, 0.5
+# When the chaos comes, as shares of the seats sold. Whoever asks the gateway is killed while it is
+# away, with its questions open.
+OUTAGE_AT, KILL_AT, PAUSE_AT = 0.2, 0.3, 0.45
 GROUP_FAULT_AT, STORE_FAULT_AT = 0.6, 0.7
 # Seats that the command load leaves to HTTP until that is open, and then until the chaos is over.
 KEPT_AT_FIRST, KEPT = 0.5, 0.1
@@ -97,6 +98,8 @@ class Sale:
         story.first_hold_s = self.display.elapsed_s
         self.display.say(f"first reservation held {story.first_hold_s:.1f} s after the start")
         self.open_web()
+        self.sell_to(OUTAGE_AT)
+        self.break_down()
         self.sell_to(KILL_AT)
         if self.rebuild is not None:
             self.say("section-status is written anew beside all that comes next")
@@ -106,12 +109,14 @@ class Sale:
             self.say("kill -9 the rebuild, which goes on when it starts again")
             self.rebuild.kill()
             self.rebuild.start()
-        self.sell_to(OUTAGE_AT)
-        self.break_down()
         self.sell_to(PAUSE_AT)
         self.issuing.kill()
         story.kills += 1
         self.pause(self.workers[-1])
+        if not self.faults:
+            # Nothing more comes, and what was kept for HTTP is for everybody.
+            buyers.keep_free = 0
+        self.until_ready(self.workers[-1].name, self.workers[-1])
         for share, fault in zip((GROUP_FAULT_AT, STORE_FAULT_AT), self.faults, strict=False):
             self.sell_to(share)
             self.say(f"fault: {fault}")
@@ -137,9 +142,7 @@ class Sale:
         )
 
     def open_web(self) -> None:
-        """Start the pod beside the sale, and let buyers in who use it; raises PodFailed."""
-        self.display.say("an API pod starts")
-        self.pod.start()
+        """Let buyers in who use the pod, once it is ready; raises PodFailed."""
         self.until_ready("the pod", self.pod)
         self.gateway.tell_of_decisions(self.pod.url)
         self.issuing.start()
@@ -198,7 +201,10 @@ class Sale:
         self.until_ready(worker.name, worker)
 
     def pause(self, worker: Worker) -> None:
-        """Freeze a worker past its session, wake it, see that it ends itself; start it again."""
+        """Freeze a worker past its session, wake it, see that it ends itself; start it again.
+
+        It is not ready then.
+        """
         self.display.say(
             f"{worker.name} is frozen for {PAUSE_S:.0f} s; its session ends after"
             f" {SESSION_TIMEOUT_S:.0f} s"
@@ -215,7 +221,6 @@ class Sale:
             raise DemoFailed(f"{worker.name} went on after its session had ended")
         self.display.say(f"{worker.name} ended itself (exit code {code}) and starts again")
         worker.start()
-        self.until_ready(worker.name, worker)
 
     def until_ready(self, name: str, process: Worker | ApiPod) -> None:
         """Sell until a process is ready; raises WorkerFailed."""

@@ -740,7 +740,7 @@ def test_the_demo_sells_out_exactly_while_workers_die_and_more_faults_come(
     assert 0 < figures["http_p50_ms"] <= figures["http_p99_ms"]
     assert figures["captured"] - figures["refunded"] == figures["price_of_sold"] > 0
     assert figures["payments"] > figures["declined"]
-    # So slow a sale is paid for at the gateway by everybody, but for carts: a shop has that money.
+    # Most of so slow a sale is paid for at the gateway; of the rest a shop has the money.
     assert figures["carts"] > 0
     assert figures["sold_elsewhere"] < figures["payments"]
     # Some were refunded before they were issued.

@@ -10,6 +10,7 @@ import pytest
 
 from infra.paths import ROOT
 from infra.stack.processes import child_environment, wait_until
+from scripts.demo_soak import options_of
 
 
 @pytest.mark.programs
@@ -25,6 +26,22 @@ def test_a_soak_of_demos_that_the_demo_does_not_understand_runs_none() -> None:
     )
     assert done.returncode == 2
     assert "seed" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("rest", "options"),
+    [
+        ([], ["--full"]),
+        (["--faults"], ["--faults", "--full"]),
+        (["--seats", "5000"], ["--seats", "5000"]),
+        (["--full", "--rebuild"], ["--full", "--rebuild"]),
+        (["--waiting-room"], ["--waiting-room"]),
+    ],
+)
+def test_a_soak_sells_the_whole_arena_unless_another_size_is_asked_for(
+    rest: list[str], options: list[str]
+) -> None:
+    assert options_of(rest) == options
 
 
 @pytest.mark.programs
