@@ -178,7 +178,7 @@ class Teller:
             self._notices.back(news)
             return False
         if len(news) == 1:
-            log.warning("the realtime service takes no notice of %s: %s", news[0].id, code.name)
+            log.warning("the realtime service takes no notice of %r: %s", news[0].id, code.name)
             self._pod.metrics.booking_notices.labels("dropped").inc()
             return True
         told = [await self.tell([one]) for one in news]
