@@ -103,13 +103,18 @@ async def find(admin: Any, topics: Sequence[str]) -> list[OpenTransaction]:
     return sorted(found, key=lambda one: (one.place, one.begins_at))
 
 
-async def end(admin: Any, connection: Mapping[str, Any], one: OpenTransaction, how: str) -> None:
-    """End a transaction; raise NotEnded where that would contradict its coordinator."""
+def check_end(one: OpenTransaction, how: str) -> None:
+    """Raise NotEnded where this end would contradict the coordinator of a transaction."""
     if how == "abort" and one.state in _COMMITTED:
         raise NotEnded(f"its coordinator says {one.state}: its other partitions are committed")
+    if how == "commit" and one.state == _ONGOING:
+        raise NotEnded("its coordinator has not decided to commit it: only its producer may")
+
+
+async def end(admin: Any, connection: Mapping[str, Any], one: OpenTransaction, how: str) -> None:
+    """End a transaction; raises NotEnded as `check_end`."""
+    check_end(one, how)
     if one.state == _ONGOING:
-        if how == "commit":
-            raise NotEnded("its coordinator has not decided to commit it: only its producer may")
         await _fence(connection, one.name)
         return
     markers = WriteTxnMarkers(

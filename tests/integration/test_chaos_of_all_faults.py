@@ -333,7 +333,7 @@ def leave_a_transaction_open(arena: Arena) -> None:
         listed = done.stdout.splitlines()
         found = [line.split()[0] for line in listed if " stranger: " in line]
         for at in found:
-            arena.script("hanging_transactions", "--end", "abort", "--at", at)
+            arena.script("hanging_transactions", "--end", "abort", "--yes", "--at", at)
         # Workers have transactions under way too, and those are listed.
         return done.returncode in {0, 3} and not found
 

@@ -130,7 +130,9 @@ def end_what_hangs(arena: Arena) -> None:
     for line in arena.script("hanging_transactions").stdout.splitlines():
         written = re.search(r"last written (\d+) s ago", line)
         if written and int(written[1]) > HANGS_S and "abort: its coordinator knows" in line:
-            arena.script("hanging_transactions", "--end", "abort", "--at", line.split()[0])
+            arena.script(
+                "hanging_transactions", "--end", "abort", "--yes", "--at", line.split()[0]
+            )
 
 
 def audited(arena: Arena) -> dict[str, object]:

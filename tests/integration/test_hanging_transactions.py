@@ -85,7 +85,7 @@ def test_s4_outcomes_that_a_transaction_hides_are_told_and_shown_once_it_is_ende
     assert wait_until(lambda: worker.page("/live")[0] == 200, 60)
     (at,) = listed(fleet)
     assert at.startswith(f"{counts}-1:")
-    assert hanging_transactions(fleet, "--end", "abort", "--at", at)[0] == 0
+    assert hanging_transactions(fleet, "--end", "abort", "--at", at, "--yes")[0] == 0
     worker.wait_ready()
     assert listed(fleet) == []
     assert fleet.verify() == 300
@@ -113,8 +113,12 @@ def test_s4_a_changelog_that_a_transaction_hides_keeps_one_partition_back_and_en
     (at,) = listed(fleet)
     assert at.startswith(f"{changelog}-1:")
     # Its producer may still commit it: nobody else may.
-    assert hanging_transactions(fleet, "--end", "commit", "--at", at)[0] == 2
-    assert hanging_transactions(fleet, "--end", "abort", "--at", at)[0] == 0
+    # A dry run says so as well; and nobody ends one whom nobody can ask.
+    assert hanging_transactions(fleet, "--end", "commit", "--at", at, "--dry-run")[0] == 2
+    code, said = hanging_transactions(fleet, "--end", "abort", "--at", at)
+    assert (code, "give --yes" in said) == (2, True), said
+    assert listed(fleet) == [at]
+    assert hanging_transactions(fleet, "--end", "abort", "--at", at, "--yes")[0] == 0
     fleet.settle(90)
     for one in workers:
         one.wait_ready()
@@ -163,7 +167,7 @@ def test_s4_a_pod_tells_which_of_its_topics_a_transaction_hides_until_it_is_ende
                 assert outcomes.statistics().records == 0
                 assert await outcomes.knows_since(1, outcomes.now_ns(), 10)
                 (at,) = await asyncio.to_thread(listed, fleet)
-                ended = ("--end", "commit", "--at", at)
+                ended = ("--end", "commit", "--at", at, "--yes")
                 assert (await asyncio.to_thread(hanging_transactions, fleet, *ended))[0] == 0
                 await becomes(lambda page: "troubles" not in page.json())
                 await becomes(lambda _: outcomes.statistics().records == 1)
@@ -182,7 +186,7 @@ def test_s4_a_transaction_whose_coordinator_has_forgotten_it_can_be_committed(
     (at,) = listed(fleet)
     code, said = hanging_transactions(fleet, "--end", "abort", "--at", at + "9")
     assert code == 2, said
-    assert hanging_transactions(fleet, "--end", "commit", "--at", at)[0] == 0
+    assert hanging_transactions(fleet, "--end", "commit", "--at", at, "--yes")[0] == 0
     assert wait_until(
         lambda: (
             [record.value for record in read_committed(fleet.brokers, counts, fleet.partitions)]

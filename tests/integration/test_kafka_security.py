@@ -328,7 +328,7 @@ def test_what_only_operators_do_is_done_with_the_documented_rights(locked: Locke
     assert "stranger: Ongoing" in ongoing
     assert "forgotten: " in forgotten
     for line in (ongoing, forgotten):
-        ended = ("--end", "abort", "--at", line.split()[0])
+        ended = ("--end", "abort", "--yes", "--at", line.split()[0])
         code, said = locked.said("hanging_transactions", "hanging_transactions", *ended)
         assert code == 0, said
     code, said = locked.said("hanging_transactions", "hanging_transactions")
