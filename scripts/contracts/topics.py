@@ -75,7 +75,19 @@ class WrongPartitions:
         return f"refused {self.name}: has {self.partitions} partitions, listed {self.listed}"
 
 
-Step = Create | ConfigDrift | WrongPartitions
+@dataclass(frozen=True, slots=True)
+class FewReplicas:
+    """A topic with fewer copies than are asked for: told, never mended."""
+
+    name: str
+    replicas: int
+    asked: int
+
+    def __str__(self) -> str:
+        return f"refused {self.name}: has {self.replicas} replicas, asked {self.asked}"
+
+
+Step = Create | ConfigDrift | WrongPartitions | FewReplicas
 
 
 def plan(
@@ -87,17 +99,23 @@ def plan(
     """Return what is missing or differs; an empty list where the broker has the list.
 
     partitions: for every group, instead of the listed counts: topics of a group stay alike.
+    replication: of what is made; one that is there with fewer is told.
     """
     steps: list[Step] = []
     for topic in topics:
         listed = partitions or topic.partitions
-        configs = topic.configs() | {"min.insync.replicas": str(max(1, replication - 1))}
         found = existing.get(topic.name)
+        # By the copies that it has: one that asks for more takes no record at all, and one that
+        # asks for fewer loses some with its leader.
+        copies = replication if found is None else found.replication
+        configs = topic.configs() | {"min.insync.replicas": str(max(1, copies - 1))}
         if found is None:
             steps.append(Create(topic.name, listed, replication, configs))
             continue
         if found.partitions != listed and not topic.any_number:
             steps.append(WrongPartitions(topic.name, found.partitions, listed))
+        if found.replication < replication:
+            steps.append(FewReplicas(topic.name, found.replication, replication))
         if drift := {
             key: (found.configs.get(key), value)
             for key, value in configs.items()

@@ -11,6 +11,7 @@ from scripts.contracts.topics import (
     ConfigDrift,
     Create,
     Existing,
+    FewReplicas,
     Step,
     WrongPartitions,
     carry_out,
@@ -39,6 +40,14 @@ def test_an_empty_broker_gets_every_topic() -> None:
 def test_a_second_plan_is_empty() -> None:
     assert plan(TOPICS, as_created(plan(TOPICS, {}))) == []
     assert plan(TOPICS, as_created(plan(TOPICS, {}, 4, 3)), 4, 3) == []
+
+
+@pytest.mark.parametrize(("has", "asked"), [(1, 3), (3, 1), (3, 3), (2, 3)])
+def test_a_topic_has_as_many_copies_in_sync_as_its_own_number_allows(has: int, asked: int) -> None:
+    """2 of one copy take no record; 1 of three loses what its leader alone had."""
+    found = as_created(plan([SECTION_STATUS], {}, replication=has))
+    steps = plan([SECTION_STATUS], found, replication=asked)
+    assert steps == ([FewReplicas("section-status", has, asked)] if has < asked else [])
 
 
 @pytest.mark.parametrize(("replication", "least"), [(1, "1"), (2, "1"), (3, "2")])
