@@ -85,7 +85,7 @@ def test_u6_who_enters_is_told_the_turn_once_it_is_written_down(redis_url: str) 
     run(redis_url, test)
 
 
-def test_u6_who_is_let_in_is_told_so_once_that_is_written_down(redis_url: str) -> None:
+def test_s000_13_u6_who_is_let_in_is_told_so_once_that_is_written_down(redis_url: str) -> None:
     """The promoter has died between the script and the log: whoever is asked first writes it."""
 
     async def test(desk: WaitingDesk, topic: TurnsInMemory, client: Redis, event: int) -> None:

@@ -73,7 +73,9 @@ def holds(pod: Pod, reservation_id: str) -> str:
     return str(view.status.name)
 
 
-def test_every_item_is_carried_out_once_and_what_the_log_said_is_recorded(redis_url: str) -> None:
+def test_s004_8_s004_15_every_item_is_carried_out_once_and_what_the_log_said_is_recorded(
+    redis_url: str,
+) -> None:
     async def test(pod: Pod, seats: Seats, client: Any) -> None:
         items = [await put(pod, f"u-{at}") for at in range(22)]
         workers = Carriers(pod)
@@ -99,7 +101,7 @@ def test_every_item_is_carried_out_once_and_what_the_log_said_is_recorded(redis_
     run(redis_url, test)
 
 
-def test_one_worker_carries_out_in_the_order_of_the_line_and_events_in_turn(
+def test_s004_5_one_worker_carries_out_in_the_order_of_the_line_and_events_in_turn(
     redis_url: str,
 ) -> None:
     async def test(pod: Pod, seats: Seats, client: Any) -> None:
@@ -316,7 +318,7 @@ def test_a_pod_that_drains_takes_nothing_more_and_one_without_a_port_nothing_at_
     run(redis_url, test)
 
 
-def test_cleaning_expires_what_is_over_in_every_event_and_forgets_those_without_items(
+def test_s004_7_cleaning_expires_what_is_over_in_every_event_and_forgets_those_without_items(
     redis_url: str,
 ) -> None:
     async def test(pod: Pod, seats: Seats, client: Any) -> None:

@@ -46,7 +46,7 @@ def status_of(pod: Pod, reservation_id: str) -> str:
     return str(view.status.name)
 
 
-def test_seats_are_held_for_the_user_and_the_same_item_is_the_same_reservation() -> None:
+def test_s004_6_seats_are_held_for_the_user_and_the_same_item_is_the_same_reservation() -> None:
     async def test(pod: Pod, seats: Seats) -> None:
         for _ in range(3):
             carried = await carried_out(pod, item())
@@ -169,7 +169,7 @@ def test_what_nobody_knows_is_tried_again_and_leads_to_the_same_reservation(
     run(test)
 
 
-def test_bytes_that_are_no_wish_are_set_aside_and_ask_for_nothing() -> None:
+def test_s004_12_bytes_that_are_no_wish_are_set_aside_and_ask_for_nothing() -> None:
     async def test(pod: Pod, seats: Seats) -> None:
         for text in (b"", b"{}", b"\xff"):
             came = await carried_out(pod, item()._replace(request=text))

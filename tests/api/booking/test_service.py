@@ -237,14 +237,25 @@ def test_what_has_not_reached_this_pod_yet_is_not_called_unknown(redis_url: str)
     run(redis_url, test, given={"view": fed.view})
 
 
-def test_where_the_event_demands_it_only_who_was_let_in_enters(redis_url: str) -> None:
+def test_b77_q16_where_the_event_demands_it_only_who_was_let_in_enters(redis_url: str) -> None:
     async def test(one: Served) -> None:
         call = one.stub.EnqueueBooking(wish(), metadata=of("first"))
         assert await refused(call) == ("PERMISSION_DENIED", "ADMISSION_REQUIRED")
         forged = of("first", seatstream_entry_token="forged")
         call = one.stub.EnqueueBooking(wish(), metadata=forged)
         assert await refused(call) == ("UNAUTHENTICATED", "TURN_NOT_PROVED")
-        token = passes().entry(EVENT, "first", 1, 1_900_000_060_000)
+        until_ms = 1_900_000_060_000
+        for of_others in (
+            passes().entry(EVENT, "second", 1, until_ms),
+            passes().entry(EVENT + 1, "first", 1, until_ms),
+            passes().entry(EVENT, "first", 1, 1_899_999_000_000),
+            passes().queue(EVENT, "first", 1),
+        ):
+            call = one.stub.EnqueueBooking(
+                wish(), metadata=of("first", seatstream_entry_token=of_others)
+            )
+            assert await refused(call) == ("UNAUTHENTICATED", "TURN_NOT_PROVED")
+        token = passes().entry(EVENT, "first", 1, until_ms)
         shown = of("first", seatstream_entry_token=token)
         assert (await one.stub.EnqueueBooking(wish(), metadata=shown)).is_new
 

@@ -77,7 +77,7 @@ def test_a_failed_attempt_pauses_and_then_stands_at_its_place() -> None:
     assert line.first() == "a"
 
 
-def test_who_has_no_attempt_left_is_dead_of_that_and_of_silence_by_timeout() -> None:
+def test_s004_12_who_has_no_attempt_left_is_dead_of_that_and_of_silence_by_timeout() -> None:
     failed, silent = line_of("a"), line_of("a")
     for attempt in range(RETRIES_MAX + 1):
         now = NOW + attempt * (LEASE_MS + 1)

@@ -123,7 +123,7 @@ def test_the_clock_is_that_of_redis_and_of_no_worker(
     run(redis_url, skewed)
 
 
-def test_one_step_of_cleaning_moves_a_hundred_and_taking_passes_all_that_are_over(
+def test_s004_7_one_step_of_cleaning_moves_a_hundred_and_taking_passes_all_that_are_over(
     redis_url: str,
 ) -> None:
     async def expire(queue: RedisBookingQueue, client: Redis) -> None:
@@ -200,7 +200,7 @@ def test_an_event_is_forgotten_a_minute_after_its_last_item_and_not_before(redis
     run(redis_url, forget)
 
 
-def test_all_keys_of_an_event_lie_on_one_node_of_a_cluster(cluster_url: str) -> None:
+def test_s004_9_all_keys_of_an_event_lie_on_one_node_of_a_cluster(cluster_url: str) -> None:
     async def go() -> None:
         client = cluster_of(cluster_url, timeout_s=30.0)
         try:

@@ -777,7 +777,7 @@ def test_b80_keys_of_another_type_trouble_their_own_event_alone(redis_url: str) 
     run(redis_url, test)
 
 
-def test_every_key_of_a_room_has_an_end_and_one_hash_tag(redis_url: str) -> None:
+def test_s000_12_every_key_of_a_room_has_an_end_and_one_hash_tag(redis_url: str) -> None:
     async def test(rooms: WaitingRooms, client: Redis) -> None:
         event = await opened(rooms)
         await filled(rooms, event, 3)
@@ -801,7 +801,7 @@ def test_f71_a_server_that_forgot_the_scripts_is_told_them_again(redis_url: str)
     run(redis_url, test)
 
 
-def test_the_rooms_that_there_are_are_found_and_what_is_none_is_passed_over(
+def test_s000_11_the_rooms_that_there_are_are_found_and_what_is_none_is_passed_over(
     redis_url: str,
 ) -> None:
     async def test(rooms: WaitingRooms, client: Redis) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from confluent_kafka import Producer
@@ -17,6 +18,13 @@ from support.redis.events import EVENTS
 
 from infra.paths import ROOT
 from schemas.topics import BOOKING_QUEUE
+from scripts.auditing.booked.folding import folded
+from scripts.auditing.booked.judging import Booked, judge_bookings
+from scripts.auditing.log import Log
+from scripts.auditing.report import Report
+from scripts.auditing.schemas import Avro, WireFormat
+from scripts.auditing.topics import read_topic, reading
+from scripts.brokers.addresses import Servers
 from state.domain.booking_queue.figures import LEASE_MS, REQUEST_BYTES_MAX
 from state.domain.booking_queue.queue import BookingQueue, Enqueued
 from state.domain.booking_queue.statuses import ItemStatus
@@ -25,7 +33,7 @@ from state.records.booking_queue.commands import CleanLine
 from state.records.event import event_key
 from state.views.booking_queue.log import BookingLog
 from state.views.booking_queue.queue import KafkaBookingQueue
-from state.views.following.live import NotReady
+from state.views.following.live import PINS_ONLY, NotReady
 
 WAIT_S = 60
 # Of the clients, so that a test can say what the time of the log is.
@@ -33,7 +41,9 @@ OF_CLIENTS = {"message.timestamp.type": "CreateTime"}
 
 WORKER = """
 import asyncio, sys
+from state.domain.booking_queue.wishes import Carried
 from state.kafka.command_log import CommandLog
+from state.records.booking_queue.wishes import encoded_outcome
 from state.views.booking_queue.log import BookingLog
 from state.views.booking_queue.queue import KafkaBookingQueue
 
@@ -49,7 +59,8 @@ async def work(brokers, topic, event, how):
             print(taken.item.id, flush=True)
             if how == "hangs":
                 await asyncio.sleep(600)
-            await queue.complete(taken, b"held")
+            outcome = encoded_outcome(Carried("r-" + taken.item.id, ""))
+            await queue.complete(taken, outcome)
     await log.close()
 
 asyncio.run(work(*sys.argv[1:]))
@@ -68,6 +79,19 @@ async def pod_at(
         await until(log.is_ready, WAIT_S)
         yield KafkaBookingQueue(lines, log, lines.codecs, answer_s=WAIT_S), lines
     await log.close()
+
+
+def audited(brokers: str, topic: str, held: Booked) -> Report:
+    """Return what the audit makes of a topic of the queue; held: reservations that the log has."""
+    own, report = PINS_ONLY.ids().known(), Report()
+    writers = {one.schema_id: (one.record.rpartition(".")[2], None) for one in own}
+    wire = WireFormat(Avro(), writers)
+    log = Log(wire, 1)
+    with reading(Servers(brokers, "")) as consumer:
+        records = read_topic(consumer, replace(BOOKING_QUEUE, name=topic))
+    log.lines = folded(wire, records, {})
+    judge_bookings(log, held, report)
+    return report
 
 
 def test_nothing_is_connected_to_before_the_start_and_no_broker_is_told() -> None:
@@ -99,10 +123,13 @@ def test_a_queue_at_a_broker_keeps_to_the_suite(
 
 
 @pytest.mark.kafka
-def test_what_a_killed_worker_had_is_carried_out_by_another_and_a_new_pod_knows_all(
+def test_i22_what_a_killed_worker_had_is_carried_out_by_another_and_a_new_pod_knows_all(
     kafka_brokers: str, new_topic: Callable[..., str]
 ) -> None:
-    """Killed between take and outcome: once the log is so late, their leases have ended."""
+    """Killed between take and outcome: once the log is so late, their leases have ended.
+
+    What the audit reads in the topic is exact.
+    """
     topic, event = new_topic("queue", 1, config=OF_CLIENTS), next(EVENTS)
 
     def worker(how: str) -> "subprocess.Popen[str]":
@@ -141,5 +168,13 @@ def test_what_a_killed_worker_had_is_carried_out_by_another_and_a_new_pod_knows_
             await check(queue, items)
         async with pod_at(kafka_brokers, topic) as (anew, _):
             await check(anew, items)
+            held = {f"r-{item}": (event, (await seen(anew, item)).user_id) for item in items}
+        report = audited(kafka_brokers, topic, held)
+        assert not report.violations
+        assert not report.foreign
+        assert (report.queues, report.queued) == (1, 0)
+        # Of seats that the log has not the same audit tells.
+        [lost] = audited(kafka_brokers, topic, dict(list(held.items())[1:])).violations
+        assert lost.anomaly == "no such reservation in the log"
 
     asyncio.run(go())
