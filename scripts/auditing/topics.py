@@ -78,6 +78,11 @@ def reading(where: Servers, *, committed: bool = True) -> Iterator[Consumer]:
 def partition_count(consumer: Consumer, topic: Topic) -> int:
     """Return how many partitions a topic has."""
     found = consumer.list_topics(topic.name, timeout=BROKER_TIMEOUT_S).topics[topic.name]
+    if found.error is not None and found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        raise CannotRead(
+            f"topic {topic.name}: {found.error.str()}: whether it is there is not told to this"
+            " user. See KAFKA_SASL_* or KAFKA_SSL_CERT, and the rights in SECURITY.md"
+        )
     if found.error is not None:
         raise CannotRead(
             f"topic {topic.name}: {found.error.str()}. Create the topics first: python -m "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -126,9 +126,13 @@ def plan(
 
 
 def existing_topics(admin: AdminClient, names: Iterable[str]) -> dict[str, Existing]:
-    """Return those of the named topics that exist. Raises KafkaException."""
-    metadata = admin.list_topics(timeout=TIMEOUT_S).topics
-    found = [name for name in names if name in metadata]
+    """Return those of the named topics that exist.
+
+    Raises KafkaException, also for one that brokers tell this user nothing of: it may be there,
+    and stands in no list of theirs.
+    """
+    answered = admin.describe_topics(TopicCollection([*names]), request_timeout=TIMEOUT_S)
+    found = {name: there for name, answer in answered.items() if (there := _described(answer))}
     if not found:
         return {}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in found]
@@ -139,12 +143,20 @@ def existing_topics(admin: AdminClient, names: Iterable[str]) -> dict[str, Exist
     }
     return {
         name: Existing(
-            len(metadata[name].partitions),
-            len(metadata[name].partitions[0].replicas),
-            configs_by_name[name],
+            len(there.partitions), len(there.partitions[0].replicas), configs_by_name[name]
         )
-        for name in found
+        for name, there in found.items()
     }
+
+
+def _described(answer: "Future[Any]") -> Any:
+    """Return what a topic is, or None where brokers say that there is none."""
+    try:
+        return _result(answer)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise
+        return None
 
 
 def carry_out(admin: AdminClient, steps: Iterable[Step], *, configs: bool = False) -> list[Step]:

@@ -391,6 +391,12 @@ def test_who_is_not_let_in_says_why_and_no_secret(locked: Locked) -> None:
     assert code == 2
     assert re.search("let nobody in: .*invalid credentials.*KAFKA_SASL_", said), said
     assert SECRET[::-1] not in said
+    # Whom brokers tell of no topic is not told that there is none, and is to make it.
+    for asked in (("create_topics", "--dry-run"), ("program", "inspect", "store")):
+        code, said = locked.said("nobody", *asked)
+        assert code == 2, said
+        assert "authorization failed" in said.lower(), said
+        assert "create " not in said.lower(), said
     workers = {
         name: locked.worker(name, **cases[name][0]).start("topology")
         for name in ("wrong-password", "unknown-authority")

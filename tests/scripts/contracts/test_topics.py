@@ -1,9 +1,11 @@
 """Topics are created as listed; what differs is told, and partitions are never changed."""
 
+from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from schemas.topics import SECTION_COMMANDS, SECTION_STATUS, TOPICS
@@ -104,3 +106,22 @@ def test_created_topics_can_be_used_at_once(kafka_brokers: str, topic_prefix: st
     places = [TopicPartition(name, number) for number in range(50)]
     ends = admin.list_offsets(dict.fromkeys(places, end), request_timeout=60)
     assert [answer.result().offset for answer in ends.values()] == [0] * 50
+
+
+class Describing:
+    """Brokers that answer the question for one topic with an error."""
+
+    def __init__(self, code: int) -> None:
+        self.answer: Future[Any] = Future()
+        self.answer.set_exception(KafkaException(KafkaError(code)))
+
+    def describe_topics(self, _: object, **__: object) -> dict[str, Future[Any]]:
+        return {"events": self.answer}
+
+
+def test_a_topic_of_which_brokers_tell_this_user_nothing_is_not_taken_for_missing() -> None:
+    unknown: Any = Describing(KafkaError.UNKNOWN_TOPIC_OR_PART)
+    assert existing_topics(unknown, ["events"]) == {}
+    untold: Any = Describing(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    with pytest.raises(KafkaException):
+        existing_topics(untold, ["events"])
