@@ -7,12 +7,19 @@ import pytest
 from click.testing import CliRunner
 
 from infra.paths import ROOT
+from scripts.brokers.addresses import servers_named
 from scripts.rebuilding.one_at_a_time import alone
+from scripts.tables import commands
 from scripts.tables.commands import rebuild, refusal, tell
 from scripts.tables.reading import TABLES, Found
 
 ADDRESSES = {"KAFKA_BROKERS": "127.0.0.1:1", "SCHEMA_REGISTRY_URL": "http://127.0.0.1:1"}
 BEFORE = {"purchases": 3, "orders": 3, "tickets": 6, "allocations": 1}
+
+
+@pytest.fixture(autouse=True)
+def _brokers_that_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "servers", servers_named)
 
 
 def found_of(purchases: int, allocations: int, unread: int = 0) -> Found:
