@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -260,7 +261,20 @@ def test_an_event_is_opened_sold_and_closed_and_every_pod_sees_it(
     asyncio.run(play())
 
 
-def test_the_booking_queue_in_kafka_is_carried_out_without_redis_and_a_new_pod_knows_of_it(
+def audited(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Return what the audit says of the topics once a look meets none of the worker's ticks."""
+    judged: dict[str, Any] = {}
+
+    def at_rest() -> bool:
+        run(["audit", "--json", "--processes", "1"])
+        judged.update(json.loads(capsys.readouterr().out))
+        return bool(judged["verdict"] != "not at rest")
+
+    assert wait_until(at_rest, 60)
+    return judged
+
+
+def test_i22_the_booking_queue_in_kafka_is_carried_out_without_redis_and_a_new_pod_knows_of_it(
     brokers: str,
     worker: Worker,
     tmp_path: Path,
@@ -312,7 +326,10 @@ def test_the_booking_queue_in_kafka_is_carried_out_without_redis_and_a_new_pod_k
         monkeypatch.setenv("SCHEMA_REGISTRY_URL", registry.url)
         monkeypatch.setenv("SEATSTREAM_API_BOOKING_QUEUE", "kafka")
         assert run(["booking-queue", "stats", "79"]) == 0
-    assert "of 2 2 completed" in capsys.readouterr().out
+        assert "of 2 2 completed" in capsys.readouterr().out
+        judged = audited(capsys)
+    assert (judged["verdict"], judged["violations"]) == ("exact", 0), judged
+    assert (judged["queues"], judged["queued"], judged["queues_moving"]) == (1, 0, 0)
 
 
 class Visitor:
