@@ -6,7 +6,7 @@ have another form than our locks or never expire: until then their seats count a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +19,11 @@ from state.redis.seat_lock import SeatLock, owner_of, split_owner
 
 PAGE: Final = 500
 """Keys that one SCAN looks at: the server serves others in between."""
+
+_AT_ONCE: Final = 8
+"""Locks that are looked at side by side: a client has few connections (`client.CONNECTIONS_MAX`),
+and who waits for a free one behind hundreds of questions to a slow server is told that it is
+gone."""
 
 _REPAIR: Final = Script("repair")
 _ENDED, _ENDLESS = -2, -1
@@ -61,7 +66,7 @@ async def sweep(ask: Ask, is_over: IsOver) -> Swept:
     locks = SeatLock(ask)
     async for page in _pages(ask, ALL_LOCKS):
         found.locks += len(page)
-        every = await asyncio.gather(*(_look(ask, key) for key in page))
+        every = await _looks(ask, page)
         for key, seen in zip(page, every, strict=True):
             if seen is None:
                 continue
@@ -83,6 +88,15 @@ async def sweep(ask: Ask, is_over: IsOver) -> Swept:
             if await ask("TYPE", key) not in _FENCES:
                 found.repaired += await _REPAIR.run(ask, [key], ("", "", "", "fence"))
     return found
+
+
+async def _looks(ask: Ask, keys: Sequence[bytes]) -> list[_Seen | None]:
+    """Return what `_look` says of each, in their order."""
+    seen: list[_Seen | None] = []
+    for first in range(0, len(keys), _AT_ONCE):
+        part = keys[first : first + _AT_ONCE]
+        seen += await asyncio.gather(*(_look(ask, key) for key in part))
+    return seen
 
 
 async def _look(ask: Ask, key: bytes) -> _Seen | None:

@@ -10,7 +10,9 @@ from support.redis.events import EVENTS
 from support.redis.locking import TTL_MS, ask_of, redis_at
 
 from state.redis import sweep as sweeping
+from state.redis.client import CONNECTIONS_MAX
 from state.redis.keys import ALL_FENCES, ALL_LOCKS, PREFIX, seat_locks
+from state.redis.scripts import Ask
 from state.redis.seat_lock import Granted, SeatLock, owner_of
 from state.redis.sweep import Swept, sweep
 
@@ -50,6 +52,39 @@ def test_l25_locks_of_holds_that_are_over_go_and_all_others_stay(
             assert left == {key.encode() for key in kept}
 
     asyncio.run(go())
+
+
+def test_l25_a_slow_server_with_many_locks_is_asked_no_more_at_once_than_a_client_can(
+    redis_url: str,
+) -> None:
+    """Whoever finds no free connection of a client in half a second is told that there is none."""
+    under_way = most = 0
+
+    async def go() -> None:
+        async with redis_at(redis_url) as client:
+            await clear(client)
+            locks, event = SeatLock(client.execute_command), next(EVENTS)
+            for seat in range(100):
+                keys = seat_locks(event, "A", [(1, seat)])
+                await locks.acquire(keys, owner_of("ann", 1), TTL_MS)
+
+            asked: Ask = client.execute_command
+
+            async def ask(*words: Any) -> Any:
+                nonlocal under_way, most
+                under_way += 1
+                most = max(most, under_way)
+                try:
+                    await asyncio.sleep(0)
+                    return await asked(*words)
+                finally:
+                    under_way -= 1
+
+            found = await sweep(ask, lambda _, *hold: over({("ann", 1)}, *hold))
+            assert found == Swept(100, 100, 0)
+
+    asyncio.run(go())
+    assert most <= CONNECTIONS_MAX // 2
 
 
 def test_b80_what_is_no_lock_of_ours_goes_and_what_is_no_lock_at_all_stays(
